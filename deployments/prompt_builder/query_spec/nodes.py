@@ -1,0 +1,247 @@
+"""The query specification: what a question means, in as few words as possible.
+
+A small model writes this instead of SQL; the compiler turns it into SQL. Joins, GROUP BY and HAVING are not written but
+follow from the columns used (the idea of NatSQL, Gan et al. 2021, widened to aggregates over child tables, windows and
+per-group limits). The text form is what people read and write; `tokens.py` maps it one to one to model tokens.
+
+Text form (keywords are reserved; columns of the base table may stand without the table's name)::
+
+    cannot                                       the data cannot answer this
+    TABLE [show [distinct] ITEM, …] [where COND and …] [sort EXPR [desc], …] [limit N [per EXPR, …]] [offset N]
+
+    ITEM   EXPR
+    COND   EXPR (= | != | < | <= | > | >=) EXPR   EXPR [not] in (VALUE, …)   EXPR [not] in D0
+           EXPR between EXPR and EXPR             EXPR is [not] null         EXPR (before | after) D0
+           EXPR (contains | starts) VALUE         any(TABLE [if COND and …]) no(TABLE [if COND and …])
+           PREDICATE                              (COND or COND …)           not (COND)
+    EXPR   column   table.column   derived   number   'value'   N0 V0   today   (EXPR + - * / EXPR)
+           AGG([distinct] [EXPR | TABLE] [if COND and …] [by EXPR, …] [per EXPR, …] [all])
+           running(EXPR) change(EXPR) growth(EXPR) previous(EXPR) share(EXPR [per EXPR, …]) rank(EXPR [per EXPR, …])
+           year(EXPR) quarter(EXPR) month(EXPR) week(EXPR) day(EXPR) weekday(EXPR) month_of_year(EXPR)
+           bucket(EXPR, N, N, …)   coalesce(EXPR, EXPR)   abs(EXPR)
+           [SPEC]                                 a query specification with one value, as a subquery
+
+Meaning:
+
+- The base TABLE gives the rows. Columns of tables that the base reaches over its foreign keys (many to one, any number of
+  steps) may be used freely; the compiler adds the joins.
+- An aggregate over base or ancestor columns (or ``count()``) in ``show`` makes the query grouped: all other items of
+  ``show`` are the GROUP BY. An aggregate in ``where`` of a grouped query is a HAVING condition.
+- An aggregate over a *descendant* table (one whose foreign keys lead to the base) is a value of each base row:
+  ``projects show name, budget, sum(expenses.amount)``. Empty sums and counts are 0. ``any``/``no`` are EXISTS/NOT EXISTS;
+  a condition inside may use the columns of the outer row by the base table's name.
+- In ``where`` of a row query, an aggregate over base columns is taken over all rows that meet the row conditions:
+  ``expenses where category = 'equipment' and amount > (10 * avg(amount))``. ``per EXPR`` takes it within the group of the
+  same EXPR (a window partition); ``all`` ignores the conditions.
+- An aggregate of an aggregate: ``avg(sum(hours))`` in a grouped query runs over the groups (``per`` partitions them);
+  ``avg(count(distinct worker_name) by work_date)`` groups the inner one by ``by`` first.
+- ``if`` inside an aggregate is SQL's FILTER.
+- ``running``, ``change``, ``growth`` (percent), ``previous`` go along the first date bucket of ``show`` (else along ``sort``);
+  ``share`` is the percentage of the total over the result (or within ``per``).
+- ``limit 3 per category`` keeps the first three of each group in ``sort`` order; ``limit 1 per projects.name`` with
+  ``sort uploaded_at desc`` is the latest of each.
+- Without ``show``, the table's display columns (domain pack) are shown.
+- D0, N0, V0 are the question's linked dates, numbers and values (`serve_app.contracts.Link`).
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Comparison = Literal["=", "!=", "<", "<=", ">", ">="]
+AggregateName = Literal["count", "sum", "avg", "min", "max", "median", "stddev"]
+WindowName = Literal["running", "change", "growth", "previous", "share", "rank"]
+DatePart = Literal["year", "quarter", "month", "week", "day", "weekday", "month_of_year"]
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnRef:
+    """A stored or derived column; always qualified after parsing."""
+
+    table: str
+    column: str
+
+
+@dataclass(frozen=True, slots=True)
+class NumberLiteral:
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TextLiteral:
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Placeholder:
+    """N0 (number), V0 (stored value) or D0 (dates)."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Today:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Arithmetic:
+    operator: Literal["+", "-", "*", "/"]
+    left: "Expr"
+    right: "Expr"
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregate:
+    """``argument`` None is count(); ``table`` is set when a whole child table is counted."""
+
+    name: AggregateName
+    argument: "Expr | None" = None
+    table: str | None = None
+    distinct: bool = False
+    conditions: "tuple[Condition, ...]" = ()
+    by: "tuple[Expr, ...]" = ()
+    per: "tuple[Expr, ...]" = ()
+    all_rows: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    name: WindowName
+    argument: "Expr"
+    per: "tuple[Expr, ...]" = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DateBucket:
+    part: DatePart
+    argument: "Expr"
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    argument: "Expr"
+    bounds: "tuple[Expr, ...]"
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    name: Literal["coalesce", "abs"]
+    arguments: "tuple[Expr, ...]"
+
+
+@dataclass(frozen=True, slots=True)
+class Subquery:
+    spec: "QuerySpec"
+
+
+Expr = (
+    ColumnRef
+    | NumberLiteral
+    | TextLiteral
+    | Placeholder
+    | Today
+    | Arithmetic
+    | Aggregate
+    | Window
+    | DateBucket
+    | Bucket
+    | Function
+    | Subquery
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    operator: Comparison
+    left: Expr
+    right: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class InList:
+    argument: Expr
+    values: tuple[Expr, ...]
+    negated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class InDates:
+    """``relation`` in: start <= x < end; before: x < start; after: x >= end (x > start if the range has no end)."""
+
+    argument: Expr
+    dates: Placeholder
+    relation: Literal["in", "before", "after"] = "in"
+    negated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Between:
+    argument: Expr
+    low: Expr
+    high: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class IsNull:
+    argument: Expr
+    negated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TextMatch:
+    kind: Literal["contains", "starts"]
+    argument: Expr
+    value: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Exists:
+    table: str
+    conditions: "tuple[Condition, ...]" = ()
+    negated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Predicate:
+    """A derived yes/no of the domain pack, e.g. projects.overdue."""
+
+    table: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOf:
+    conditions: "tuple[Condition, ...]"
+
+
+@dataclass(frozen=True, slots=True)
+class Negation:
+    condition: "Condition"
+
+
+Condition = Compare | InList | InDates | Between | IsNull | TextMatch | Exists | Predicate | AnyOf | Negation
+
+
+@dataclass(frozen=True, slots=True)
+class SortKey:
+    expression: Expr
+    descending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class QuerySpec:
+    """One question's meaning. ``limit`` and ``offset`` are a NumberLiteral or an N placeholder."""
+
+    table: str
+    show: tuple[Expr, ...] = ()
+    distinct: bool = False
+    where: tuple[Condition, ...] = ()
+    sort: tuple[SortKey, ...] = ()
+    limit: NumberLiteral | Placeholder | None = None
+    limit_per: tuple[Expr, ...] = ()
+    offset: NumberLiteral | Placeholder | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cannot:
+    """The question is outside of what the data can answer."""

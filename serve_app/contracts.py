@@ -1,0 +1,314 @@
+"""The messages that stages exchange. Frozen, typed, and only here.
+
+Every message crosses a process border, so each holds plain data: no handles, no tensors, no database types.
+Verdicts are values (``ValidSql | RejectedSql``); errors are for what the caller cannot act on (`serve_app.errors`).
+"""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Message(BaseModel):
+    """Base of every stage message: immutable, and unknown fields are an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+# ---------------------------------------------------------------- who asks what
+
+
+class Caller(Message):
+    """Who asks. Stages enforce by it; nothing in the question's text can change it."""
+
+    user_id: str = Field(min_length=1, max_length=200)
+    organization_id: str | None = Field(default=None, max_length=200)
+    policy: str = Field(default="default", description="Name of the validator policy under configs/policies/")
+
+
+class Question(Message):
+    """One question on its way through the graph."""
+
+    text: str
+    caller: Caller
+    request_id: str
+    conversation_id: str | None = None
+    asked_at: datetime = Field(description="Timezone-aware instant; its date is 'today' for relative dates")
+
+
+# ---------------------------------------------------------------- conversations
+
+
+class Exchange(Message):
+    """One answered (or refused, or clarified) question of a conversation."""
+
+    question: str
+    sql: str | None = None
+    query_spec: str | None = Field(default=None, description="Compact query specification, if the profile uses one")
+    answer: str | None = Field(default=None, description="Short sentence told to the user, a clarification included")
+    kind: Literal["answer", "clarification", "refusal", "error"] = "answer"
+    row_count: int | None = None
+    at: datetime
+
+
+class ConversationContext(Message):
+    """What a question may refer back to: the last exchanges, oldest first."""
+
+    conversation_id: str
+    exchanges: tuple[Exchange, ...] = ()
+    total_exchanges: int = 0
+
+
+# ---------------------------------------------------------------- schema
+
+
+class ForeignKey(Message):
+    columns: tuple[str, ...]
+    referenced_table: str
+    referenced_columns: tuple[str, ...]
+
+
+class Column(Message):
+    name: str
+    type: str = Field(description="PostgreSQL type as format_type prints it, e.g. numeric(14,2)")
+    nullable: bool
+    comment: str | None = None
+    enum_values: tuple[str, ...] = Field(default=(), description="Labels of an enum type, in order")
+    sample_values: tuple[str, ...] = Field(
+        default=(), description="Known values of a text column, most frequent first; complete only if values_complete"
+    )
+    values_complete: bool = False
+
+
+class Table(Message):
+    name: str
+    comment: str | None = None
+    columns: tuple[Column, ...]
+    primary_key: tuple[str, ...] = ()
+    foreign_keys: tuple[ForeignKey, ...] = ()
+    row_estimate: int = 0
+
+    def column(self, name: str) -> Column | None:
+        return next((c for c in self.columns if c.name == name), None)
+
+
+class SchemaSnapshot(Message):
+    """What the assistant's login role may see, read from the catalogs."""
+
+    tables: tuple[Table, ...]
+    fingerprint: str = Field(description="Stable hash of everything above; stages cache by it")
+    taken_at: datetime
+
+    def table(self, name: str) -> Table | None:
+        return next((t for t in self.tables if t.name == name), None)
+
+
+# ---------------------------------------------------------------- prompt
+
+
+class Candidate(Message):
+    """One reading of a linked span: a stored value of a column."""
+
+    table: str
+    column: str
+    value: str
+    score: float = Field(ge=0.0, le=1.0)
+
+
+class DateRange(Message):
+    """Half-open range of dates as SQL expressions, so that relative dates stay relative in the SQL shown."""
+
+    start_sql: str | None = Field(description="Inclusive lower bound, a PostgreSQL date expression")
+    end_sql: str | None = Field(description="Exclusive upper bound, a PostgreSQL date expression")
+    grain: Literal["day", "week", "month", "quarter", "year", "range"] = "range"
+
+
+class Link(Message):
+    """A span of the question resolved to a typed placeholder (V0, N0, D0 …)."""
+
+    placeholder: str = Field(pattern=r"^[VND]\d+$")
+    span: tuple[int, int] = Field(description="Start and end offset in the question, in characters")
+    text: str
+    candidates: tuple[Candidate, ...] = ()
+    number: str | None = Field(default=None, description="Decimal literal of a number link")
+    unit: Literal["money", "percent", "count", "hours", "days", "weeks", "months", "years", "other"] | None = None
+    dates: DateRange | None = None
+
+
+ProfileName = Literal["instruction", "house"]
+
+
+class ChatTurn(Message):
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class Prompt(Message):
+    """A built prompt. Exactly one of ``turns`` (chat template) and ``text`` (raw) is set."""
+
+    profile: ProfileName
+    turns: tuple[ChatTurn, ...] = ()
+    text: str | None = None
+    question: str
+    token_count: int
+    links: tuple[Link, ...] = ()
+    context_used: int = Field(default=0, description="Past exchanges that stand in the prompt")
+    truncation: tuple[str, ...] = Field(default=(), description="What was dropped to fit the budget, in words")
+    schema_fingerprint: str
+
+
+class Clarification(Message):
+    """One specific question back instead of a guess."""
+
+    question: str
+    kind: Literal["entity", "date", "project", "missing_parameter", "term", "disagreement"]
+    options: tuple[str, ...] = ()
+
+
+class CannotAnswer(Message):
+    """An honest refusal: outside of what the data or the model can answer."""
+
+    reason: Literal["out_of_scope", "not_understood", "low_confidence", "uncompilable"]
+    message: str
+
+
+class SqlCandidate(Message):
+    """SQL that a generation stands for, before any check."""
+
+    sql: str
+    query_spec: str | None = None
+
+
+# Clarification and CannotAnswer differ by their fields; extra="forbid" keeps the union unambiguous.
+BuiltPrompt = Prompt | Clarification | CannotAnswer
+Interpretation = SqlCandidate | CannotAnswer
+
+
+# ---------------------------------------------------------------- generation
+
+
+class SamplingParams(Message):
+    max_new_tokens: int = Field(default=512, ge=1, le=8192)
+    temperature: float = Field(default=0.1, ge=0.0, le=2.0, description="0 is greedy")
+    top_p: float = Field(default=0.95, gt=0.0, le=1.0)
+    top_k: int = Field(default=50, ge=0)
+    candidates: int = Field(default=1, ge=1, le=32, description="Sequences returned, best first")
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+    grammar: str | None = Field(default=None, description="Output grammar (Lark syntax), if the engine supports one")
+
+
+class GenerationRequest(Message):
+    """Prompts in; the generator knows nothing of SQL."""
+
+    request_id: str
+    turns: tuple[ChatTurn, ...] = ()
+    text: str | None = None
+    params: SamplingParams = SamplingParams()
+    timeout_s: float = Field(default=30.0, gt=0)
+
+
+class MemoryUsage(Message):
+    """Device memory in bytes; on a CPU the process's resident set."""
+
+    device: str
+    before_bytes: int
+    after_bytes: int
+    peak_bytes: int
+
+
+class GeneratedText(Message):
+    text: str
+    token_count: int
+    mean_logprob: float | None = Field(default=None, description="Mean log-probability per generated token")
+    min_logprob: float | None = Field(default=None, description="Log-probability of the least likely token")
+    finish_reason: Literal["stop", "length", "cancelled"]
+
+
+class Generation(Message):
+    texts: tuple[GeneratedText, ...] = Field(min_length=1)
+    prompt_tokens: int
+    engine: str
+    model: str
+    queue_ms: float
+    inference_ms: float
+    batch_size: int
+    memory: MemoryUsage
+
+
+class TokenChunk(Message):
+    """A piece of streamed output."""
+
+    text: str
+
+
+# ---------------------------------------------------------------- validation
+
+
+class Violation(Message):
+    rule: str
+    reason: str = Field(description="For the repair prompt and the log: exact, with names")
+    message: str = Field(description="For the user: one plain sentence")
+    position: int | None = Field(default=None, description="Offset into the SQL text, in characters")
+
+
+class ValidSql(Message):
+    accepted: Literal[True] = True
+    sql: str = Field(description="Regenerated from the checked tree, with the row cap applied; the only text to run")
+    tables: tuple[str, ...]
+    row_cap: int
+    cap_applied: bool = Field(description="True if the cap was added or lowered, so more rows may exist")
+
+
+class RejectedSql(Message):
+    accepted: Literal[False] = False
+    violations: tuple[Violation, ...] = Field(min_length=1)
+
+    @property
+    def first(self) -> Violation:
+        return self.violations[0]
+
+
+Verdict = Annotated[ValidSql | RejectedSql, Field(discriminator="accepted")]
+
+
+# ---------------------------------------------------------------- execution
+
+
+SemanticType = Literal["currency", "percent", "date", "datetime", "count", "number", "text", "boolean", "id", "json"]
+
+
+class ColumnInfo(Message):
+    name: str
+    database_type: str
+    semantic_type: SemanticType
+
+
+class ExecutionRequest(Message):
+    request_id: str
+    statement: ValidSql
+    caller: Caller
+    timeout_s: float = Field(gt=0)
+
+
+class ExecutionResult(Message):
+    """Rows as JSON-safe values: exact decimals as strings only where a float would lose a cent, ISO 8601 dates."""
+
+    columns: tuple[ColumnInfo, ...]
+    rows: tuple[tuple[Any, ...], ...]
+    row_count: int
+    total_count: int | None = Field(description="Rows of the whole result; None if more than the counting bound")
+    truncated: bool
+    truncated_by: Literal["rows", "bytes"] | None = None
+    execution_ms: float
+
+
+# ---------------------------------------------------------------- health
+
+
+class StageHealth(Message):
+    stage: str
+    ok: bool
+    detail: str = Field(description="One sentence; never a DSN, a path or a stack trace")
+    figures: dict[str, float | int | str | bool | None] = {}

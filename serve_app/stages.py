@@ -1,0 +1,93 @@
+"""What each stage offers the others. Serve handles, plain cores and test fakes all satisfy these protocols."""
+
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+from serve_app.contracts import (
+    BuiltPrompt,
+    Caller,
+    ConversationContext,
+    Exchange,
+    ExecutionRequest,
+    ExecutionResult,
+    Generation,
+    GenerationRequest,
+    Interpretation,
+    Prompt,
+    Question,
+    SchemaSnapshot,
+    StageHealth,
+    TokenChunk,
+    ValidSql,
+    RejectedSql,
+)
+
+
+class Conversations(Protocol):
+    """History of questions, in its own store. Knows nothing of the target database."""
+
+    async def context(self, question: Question, limit: int) -> ConversationContext:
+        """The last ``limit`` exchanges; a new id if the question has none.
+
+        Raises:
+            ConversationNotFound: the id is not one of this caller's conversations.
+        """
+        ...
+
+    async def remember(self, conversation_id: str, caller: Caller, exchange: Exchange) -> None: ...
+
+    async def clear(self, conversation_id: str, caller: Caller) -> None: ...
+
+    async def health(self) -> StageHealth: ...
+
+
+class PromptBuilder(Protocol):
+    """Both directions of a model profile: question to prompt, and output to SQL."""
+
+    async def build(
+        self, question: Question, context: ConversationContext, repair: tuple[str, str] | None = None
+    ) -> BuiltPrompt:
+        """Build the prompt. ``repair`` is (rejected SQL, reason) of the attempt before."""
+        ...
+
+    async def interpret(self, prompt: Prompt, output: str) -> Interpretation: ...
+
+    async def health(self) -> StageHealth: ...
+
+
+class Generator(Protocol):
+    """Prompts in, tokens out."""
+
+    async def generate(self, request: GenerationRequest) -> Generation:
+        """Raises GenerationTimeout, GenerationFailed, ModelUnavailable or Overloaded."""
+        ...
+
+    def stream(self, request: GenerationRequest) -> AsyncIterator[TokenChunk | Generation]:
+        """Chunks of the best candidate as they come, then the Generation."""
+        ...
+
+    async def count_tokens(self, texts: tuple[str, ...]) -> tuple[int, ...]: ...
+
+    async def cancel(self, request_id: str) -> None: ...
+
+    async def health(self) -> StageHealth: ...
+
+
+class SqlValidator(Protocol):
+    """Accepts only what the caller's policy allows, and rewrites it to what may run."""
+
+    async def validate(self, sql: str, caller: Caller) -> ValidSql | RejectedSql: ...
+
+    async def health(self) -> StageHealth: ...
+
+
+class Executor(Protocol):
+    """The only holder of the target database's credentials."""
+
+    async def run(self, request: ExecutionRequest) -> ExecutionResult:
+        """Raises ExecutionFailed, ExecutionTimeout, PermissionDenied or DatabaseUnavailable."""
+        ...
+
+    async def schema(self, refresh: bool = False) -> SchemaSnapshot: ...
+
+    async def health(self) -> StageHealth: ...
