@@ -1,0 +1,56 @@
+"""A trained model as a folder that `TransformersEngine` loads: weights, config and tokenizer, put in place at once."""
+
+import copy
+import shutil
+from pathlib import Path
+
+import torch
+from transformers import GenerationConfig, MistralConfig, MistralForCausalLM, PreTrainedTokenizerFast
+
+from deployments.generator.training.config import ModelShape, TrainingConfig
+
+DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32}
+
+
+def new_model(shape: ModelShape, tokenizer: PreTrainedTokenizerFast) -> MistralForCausalLM:
+    """A model with random weights from torch's global generator."""
+    config = MistralConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=shape.hidden_size,
+        intermediate_size=shape.intermediate_size,
+        num_hidden_layers=shape.layers,
+        num_attention_heads=shape.attention_heads,
+        num_key_value_heads=shape.key_value_heads,
+        max_position_embeddings=shape.max_positions,
+        tie_word_embeddings=True,
+        sliding_window=None,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        attn_implementation="sdpa",
+    )
+    return MistralForCausalLM(config)
+
+
+def export_model(
+    model: MistralForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path, config: TrainingConfig
+) -> None:
+    """Write the folder beside its place and swap it in, so that a reader never sees half of one."""
+    staging = folder.with_name(folder.name + ".new")
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir(parents=True)
+    saved = copy.deepcopy(model).to(device="cpu", dtype=DTYPES[config.export_dtype])
+    saved.generation_config = GenerationConfig.from_model_config(saved.config)
+    saved.save_pretrained(staging)
+    tokenizer.save_pretrained(staging)
+    replace_folder(staging, folder)
+
+
+def replace_folder(staging: Path, folder: Path) -> None:
+    """Rename ``staging`` to ``folder``; what stood there before is removed afterwards."""
+    old = folder.with_name(folder.name + ".old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)
+    staging.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,98 @@
+"""What a training run leaves beside the weights: `training_run.json` for machines, `README.md` for people."""
+
+import platform
+from collections.abc import Mapping
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from pydantic import Field
+
+from deployments.generator.training.config import TrainingConfig, TrainingModel
+
+RECORD_FILE = "training_run.json"
+CARD_FILE = "README.md"
+
+
+class CurvePoint(TrainingModel):
+    """The state of the run at one moment."""
+
+    step: int
+    elapsed_s: float = Field(description="Training time, evaluation excluded")
+    loss: float = Field(description="Mean per completion token since the point before, in nats")
+    learning_rate: float
+    sequences_per_s: float
+
+
+class Evaluation(TrainingModel):
+    """What the caller's evaluation said of one snapshot."""
+
+    step: int
+    elapsed_s: float
+    scores: dict[str, float]
+
+
+class TrainingRun(TrainingModel):
+    """Everything about a finished run."""
+
+    config: TrainingConfig
+    started_at: datetime
+    finished_at: datetime
+    device: str
+    steps: int
+    sequences: int
+    tokens: int
+    training_s: float
+    parameters: int
+    vocabulary: int
+    data_digest: str = Field(description="SHA-256 chain over every pool of pairs that was used, in order")
+    dropped_pairs: int = Field(description="Pairs longer than batch.max_sequence_tokens")
+    curve: tuple[CurvePoint, ...]
+    evaluations: tuple[Evaluation, ...]
+    versions: dict[str, str]
+
+    @property
+    def final_scores(self) -> Mapping[str, float]:
+        return self.evaluations[-1].scores if self.evaluations else {}
+
+
+def library_versions() -> dict[str, str]:
+    """Of everything that can change the weights."""
+    packages = ("torch", "transformers", "tokenizers", "numpy")
+    return {"python": platform.python_version(), **{package: version(package) for package in packages}}
+
+
+def write_record(run: TrainingRun, folder: Path, description: str = "") -> None:
+    """Write the record and the model card into the model's folder."""
+    (folder / RECORD_FILE).write_text(run.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    (folder / CARD_FILE).write_text(model_card(run, description), encoding="utf-8")
+
+
+def model_card(run: TrainingRun, description: str = "") -> str:
+    """The card as Markdown. ``description`` says what the model is for and what its data was."""
+    shape = run.config.shape
+    rows = {
+        "architecture": f"MistralForCausalLM, {shape.layers} layers, width {shape.hidden_size}, "
+        f"{shape.attention_heads}/{shape.key_value_heads} heads, feed-forward {shape.intermediate_size}, tied embeddings",
+        "parameters": f"{run.parameters:,}",
+        "vocabulary": f"{run.vocabulary:,}",
+        "sequences seen": f"{run.sequences:,}",
+        "tokens seen": f"{run.tokens:,}",
+        "steps": f"{run.steps:,} of {run.config.batch.sequences} sequences",
+        "training time": f"{run.training_s / 60:.1f} min on {run.device}, {run.config.threads} CPU threads",
+        "final loss": f"{run.curve[-1].loss:.4f} nats per token" if run.curve else "not measured",
+        "seed": str(run.config.seed),
+        "data SHA-256": f"`{run.data_digest}`",
+        "pairs dropped as too long": f"{run.dropped_pairs:,}",
+        "finished": run.finished_at.isoformat(timespec="minutes"),
+        "versions": ", ".join(f"{name} {number}" for name, number in run.versions.items()),
+    }
+    scores = "".join(f"| {name} | {value:.4g} |\n" for name, value in run.final_scores.items())
+    return (
+        f"# {run.config.name}\n\n{description or 'A causal language model trained from scratch.'}\n\n"
+        "## Training\n\n| what | value |\n|---|---|\n"
+        + "".join(f"| {name} | {value} |\n" for name, value in rows.items())
+        + "\n## Measured\n\n"
+        + (f"| score | value |\n|---|---|\n{scores}" if scores else "Not evaluated in this run.\n")
+        + f"\nSettings, curve and every evaluation are in `{RECORD_FILE}`.\n"
+    )

@@ -1,0 +1,316 @@
+"""The training loop: steps, checkpoints, evaluation, and the finished folder.
+
+    run = train(config, pairs, out_dir, added_tokens=tokens, evaluate=score, progress=print_line)
+
+An interrupted run continues from its last checkpoint when `train` is called again with the same config and folders: weights,
+optimizer, random state and place in the data are the same as without the interruption.
+"""
+
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+
+import torch
+from transformers import MistralForCausalLM, PreTrainedTokenizerFast
+
+from deployments.generator.training.checkpoint import (
+    TrainingState,
+    clear_checkpoint,
+    load_checkpoint,
+    save_checkpoint,
+)
+from deployments.generator.training.config import OptimizationConfig, TrainingConfig
+from deployments.generator.training.data import Batch, BatchStream, PairSource
+from deployments.generator.training.export import export_model, new_model
+from deployments.generator.training.run_record import (
+    CurvePoint,
+    Evaluation,
+    TrainingRun,
+    library_versions,
+    write_record,
+)
+from deployments.generator.training.tokenizer import train_tokenizer
+
+Evaluate = Callable[[Path, int], Mapping[str, float]]
+"""Scores of the model in a folder after a number of steps."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is; `line` is for a terminal."""
+
+    step: int
+    fraction: float
+    loss: float
+    learning_rate: float
+    sequences_per_s: float
+    elapsed_s: float
+    eta_s: float
+    scores: Mapping[str, float] | None = None
+
+    def line(self) -> str:
+        text = (
+            f"{self.fraction:6.1%}  step {self.step:,}  loss {self.loss:.4f}  lr {self.learning_rate:.2e}  "
+            f"{self.sequences_per_s:.0f} seq/s  {self.elapsed_s / 60:.1f} min, {self.eta_s / 60:.1f} min left"
+        )
+        if self.scores:
+            text += "  " + "  ".join(f"{name} {value:.4g}" for name, value in self.scores.items())
+        return text
+
+
+def train(
+    config: TrainingConfig,
+    pairs: PairSource,
+    out_dir: Path,
+    *,
+    added_tokens: Sequence[str] = (),
+    work_dir: Path | None = None,
+    evaluate: Evaluate | None = None,
+    progress: Callable[[Progress], None] | None = None,
+    description: str = "",
+    resume: bool = True,
+) -> TrainingRun:
+    """Train from scratch, or go on from the checkpoint in ``work_dir``, and write the model to ``out_dir``.
+
+    ``work_dir`` (default: ``<out_dir>.training``) keeps the tokenizer, the checkpoint and the snapshots for ``evaluate``.
+
+    Raises:
+        DataError: the pair source failed or ended.
+        CheckpointMismatch: the checkpoint was made with another config.
+    """
+    work = work_dir or out_dir.with_name(out_dir.name + ".training")
+    work.mkdir(parents=True, exist_ok=True)
+    if not resume:
+        clear_checkpoint(work)
+    trainer = Trainer(config, pairs, work, added_tokens)
+    trainer.run(evaluate, progress or (lambda _: None))
+    return trainer.finish(out_dir, evaluate, description)
+
+
+def learning_rate(config: OptimizationConfig, step: int, fraction: float) -> float:
+    """Linear warm-up by steps, linear decay by the fraction of the run that is done."""
+    warmup = min(1.0, (step + 1) / config.warmup_steps) if config.warmup_steps else 1.0
+    floor = config.final_learning_rate_fraction
+    return config.learning_rate * warmup * (floor + (1 - floor) * (1 - min(fraction, 1.0)))
+
+
+class Trainer:
+    """One run: model, optimizer, data stream and their common state."""
+
+    def __init__(self, config: TrainingConfig, pairs: PairSource, work: Path, added_tokens: Sequence[str]) -> None:
+        torch.set_num_threads(config.threads)
+        torch.manual_seed(config.seed)
+        random.seed(config.seed)
+        self._config = config
+        self._work = work
+        self._device = _device(config)
+        self._state, saved = load_checkpoint(work, config)
+        self._tokenizer = self._load_tokenizer(pairs, added_tokens, fresh=saved is None)
+        self._model = new_model(config.shape, self._tokenizer).to(self._device)
+        self._optimizer = _optimizer(self._model, config.optimization)
+        if saved is not None:
+            self._model.load_state_dict(saved["model"])
+            self._optimizer.load_state_dict(saved["optimizer"])
+            torch.set_rng_state(saved["torch_rng"])
+        self._stream = BatchStream(
+            pairs,
+            self._tokenizer.backend_tokenizer,
+            self._tokenizer.eos_token_id,
+            self._tokenizer.pad_token_id,
+            config.batch,
+            config.seed,
+        )
+        self._loss_sum = torch.zeros((), device=self._device)
+        self._since = _Window(self._state.step, self._state.sequences, self._state.elapsed_s)
+
+    @property
+    def state(self) -> TrainingState:
+        return self._state
+
+    def run(self, evaluate: Evaluate | None, progress: Callable[[Progress], None]) -> None:
+        """Take steps until the budget is used; a checkpoint is left on the way and on an interruption."""
+        batches = self._batches()
+        checkpointed = evaluated = reported = self._state.elapsed_s
+        every = self._config.evaluate_every_s
+        try:
+            while self._fraction() < 1.0:
+                started = time.perf_counter()
+                self._step(next(batches))
+                self._state.elapsed_s += time.perf_counter() - started
+                now = self._state.elapsed_s
+                if now - reported >= self._config.progress_every_s:
+                    progress(self._report())
+                    reported = now
+                if evaluate and every and now - evaluated >= every and self._fraction() < 1.0:
+                    progress(self._report(self._evaluate(evaluate)))
+                    evaluated = now
+                if now - checkpointed >= self._config.checkpoint_every_s:
+                    self.checkpoint()
+                    checkpointed = now
+            progress(self._report())
+        except KeyboardInterrupt:
+            self.checkpoint()
+            raise
+        finally:
+            self._stream.close()
+
+    def checkpoint(self) -> None:
+        save_checkpoint(self._work, self._config, self._state, self._model, self._optimizer)
+
+    def finish(self, out_dir: Path, evaluate: Evaluate | None, description: str) -> TrainingRun:
+        """Last evaluation, the model's folder and its record; the checkpoint is removed when all of it stands."""
+        if evaluate:
+            self._evaluate(evaluate)
+        state = self._state
+        run = TrainingRun(
+            config=self._config,
+            started_at=state.started_at,
+            finished_at=datetime.now(UTC),
+            device=torch.cuda.get_device_name(self._device) if self._device.type == "cuda" else "CPU",
+            steps=state.step,
+            sequences=state.sequences,
+            tokens=state.tokens,
+            training_s=state.elapsed_s,
+            parameters=sum(parameter.numel() for parameter in self._model.parameters()),
+            vocabulary=len(self._tokenizer),
+            data_digest=state.data_digest,
+            dropped_pairs=state.dropped_pairs,
+            curve=tuple(state.curve),
+            evaluations=tuple(state.evaluations),
+            versions=library_versions(),
+        )
+        export_model(self._model, self._tokenizer, out_dir, self._config)
+        write_record(run, out_dir, description)
+        clear_checkpoint(self._work)
+        return run
+
+    def _load_tokenizer(
+        self, pairs: PairSource, added_tokens: Sequence[str], fresh: bool
+    ) -> PreTrainedTokenizerFast:
+        """Learned once per run and kept with the checkpoint: resuming must not learn another one."""
+        folder = self._work / "tokenizer"
+        if not fresh:
+            return PreTrainedTokenizerFast.from_pretrained(folder)
+        settings = self._config.tokenizer
+        sample = islice(pairs(self._config.seed, 0), settings.sample_pairs)
+        tokenizer = train_tokenizer((text for pair in sample for text in pair), added_tokens, settings)
+        tokenizer.save_pretrained(folder)
+        return tokenizer
+
+    def _batches(self) -> Iterator[Batch]:
+        """Batches from the state's position on; the position moves as they are taken."""
+        state = self._state
+        for pool in self._stream.pools(state.pool):
+            if state.batch_in_pool == 0:
+                state.add_pool(pool.digest, pool.dropped)
+            for batch in pool.batches[state.batch_in_pool :]:
+                state.batch_in_pool += 1
+                yield batch
+            state.pool += 1
+            state.batch_in_pool = 0
+
+    def _fraction(self) -> float:
+        """Part of the run that is done, by the budget that ends first."""
+        budget = self._config.optimization
+        by_steps = self._state.step / budget.max_steps if budget.max_steps else 0.0
+        by_time = self._state.elapsed_s / budget.time_budget_s if budget.time_budget_s else 0.0
+        return max(by_steps, by_time)
+
+    def _step(self, batch: Batch) -> None:
+        rate = learning_rate(self._config.optimization, self._state.step, self._fraction())
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        loss = self._loss(batch)
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self._model.parameters(), self._config.optimization.gradient_clip)
+        self._optimizer.step()
+        self._loss_sum += loss.detach()
+        self._state.step += 1
+        self._state.sequences += len(batch.ids)
+        self._state.tokens += batch.tokens
+        self._state.learning_rate = rate
+
+    def _loss(self, batch: Batch) -> torch.Tensor:
+        """Weighted mean over the tokens with a weight; only their logits are computed."""
+        ids = torch.from_numpy(batch.ids).to(self._device, torch.long, non_blocking=True)
+        weights = torch.from_numpy(batch.weights).to(self._device, non_blocking=True)[:, 1:]
+        wanted = weights > 0
+        bfloat16 = self._config.precision == "bfloat16"
+        with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=bfloat16):
+            # Right padding under a causal mask: real tokens never see it, so no attention mask is needed.
+            hidden = self._model.model(input_ids=ids, use_cache=False).last_hidden_state[:, :-1]
+            logits = self._model.lm_head(hidden[wanted])
+        losses = torch.nn.functional.cross_entropy(logits.float(), ids[:, 1:][wanted], reduction="none")
+        kept = weights[wanted]
+        return (losses * kept).sum() / kept.sum()
+
+    def _report(self, scores: Mapping[str, float] | None = None) -> Progress:
+        """Progress since the report before, which also becomes a point of the curve."""
+        state = self._state
+        steps = state.step - self._since.step
+        seconds = state.elapsed_s - self._since.elapsed_s
+        if steps:
+            state.curve.append(
+                CurvePoint(
+                    step=state.step,
+                    elapsed_s=round(state.elapsed_s, 2),
+                    loss=round(float(self._loss_sum) / steps, 5),
+                    learning_rate=state.learning_rate,
+                    sequences_per_s=round((state.sequences - self._since.sequences) / max(seconds, 1e-9), 1),
+                )
+            )
+            self._loss_sum.zero_()
+            self._since = _Window(state.step, state.sequences, state.elapsed_s)
+        last, fraction = state.curve[-1], self._fraction()
+        return Progress(
+            step=state.step,
+            fraction=min(fraction, 1.0),
+            loss=last.loss,
+            learning_rate=last.learning_rate,
+            sequences_per_s=last.sequences_per_s,
+            elapsed_s=state.elapsed_s,
+            eta_s=max(0.0, state.elapsed_s / fraction - state.elapsed_s),
+            scores=scores,
+        )
+
+    def _evaluate(self, evaluate: Evaluate) -> Mapping[str, float]:
+        """Scores of a snapshot. The caller's code may set threads or draw random numbers: both are put back."""
+        snapshot = self._work / "snapshot"
+        generator = torch.get_rng_state()
+        export_model(self._model, self._tokenizer, snapshot, self._config)
+        scores = dict(evaluate(snapshot, self._state.step))
+        torch.set_rng_state(generator)
+        torch.set_num_threads(self._config.threads)
+        self._state.evaluations.append(
+            Evaluation(step=self._state.step, elapsed_s=round(self._state.elapsed_s, 2), scores=scores)
+        )
+        return scores
+
+
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """Where the last report stood."""
+
+    step: int
+    sequences: int
+    elapsed_s: float
+
+
+def _device(config: TrainingConfig) -> torch.device:
+    if config.device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(config.device)
+
+
+def _optimizer(model: MistralForCausalLM, config: OptimizationConfig) -> torch.optim.AdamW:
+    """Weight decay for matrices; norms and the (tied) embeddings go without."""
+    embedding = model.get_input_embeddings().weight
+    decayed = [p for p in model.parameters() if p.ndim >= 2 and p is not embedding]
+    others = [p for p in model.parameters() if p.ndim < 2 or p is embedding]
+    groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(config.beta1, config.beta2), fused=True)
