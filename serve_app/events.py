@@ -1,0 +1,48 @@
+"""What the pipeline tells while a question is on its way; the SSE stream is made of these."""
+
+from collections.abc import Awaitable, Callable
+from typing import Literal
+
+from serve_app.contracts import CannotAnswer, Clarification, ExecutionResult, Message
+from serve_app.trace import StageName
+
+
+class Answer(Message):
+    """The end of a question's way. ``result`` is set exactly for an answer with rows."""
+
+    conversation_id: str
+    kind: Literal["answer", "clarification", "refusal"]
+    sentence: str
+    sql: str | None = None
+    result: ExecutionResult | None = None
+    clarification: Clarification | None = None
+    refusal: CannotAnswer | None = None
+
+
+class StageEvent(Message):
+    """A stage begins; ``attempt`` counts from 1 and grows with each repair."""
+
+    stage: StageName
+    attempt: int
+
+
+class TokenEvent(Message):
+    text: str
+
+
+class SqlEvent(Message):
+    """A statement that passed all checks and is about to run."""
+
+    sql: str
+
+
+class RowsEvent(Message):
+    result: ExecutionResult
+
+
+class DoneEvent(Message):
+    answer: Answer
+
+
+Event = StageEvent | TokenEvent | SqlEvent | RowsEvent | DoneEvent
+Emit = Callable[[Event], Awaitable[None]]

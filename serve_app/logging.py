@@ -1,0 +1,71 @@
+"""Structured logs: one JSON object a line, with the request's id. Configured by a call, never on import."""
+
+import logging
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from pythonjsonlogger.json import JsonFormatter
+
+from serve_app.contracts import Caller
+
+LOGGER = "plumbline"
+
+# User and password of any URL, wherever it turns up (a driver's text, a settings dump).
+_CREDENTIALS = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)[^\s/@]*@", re.IGNORECASE)
+
+
+class _MaskedFormatter(JsonFormatter):
+    """JSON with the credentials of URLs masked in every text, stack traces included."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return _CREDENTIALS.sub(r"\g<scheme>***@", super().format(record))
+
+
+def configure_logging(level: str, file: Path | None, stage: str) -> None:
+    """Send the project's logs to standard error and, if given, to a file. Called once per process; safe to repeat."""
+    formatter = _MaskedFormatter(
+        "{asctime}{levelname}{name}{message}",
+        style="{",
+        rename_fields={"asctime": "time", "levelname": "level", "name": "logger"},
+        static_fields={"deployment": stage},
+        json_ensure_ascii=False,
+    )
+    logger = logging.getLogger(LOGGER)
+    logger.setLevel(level)
+    logger.propagate = False
+    for handler in list(logger.handlers):
+        logger.removeHandler(handler)
+        handler.close()
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    if file is not None:
+        handlers.append(logging.FileHandler(file, encoding="utf-8"))
+    for handler in handlers:
+        handler.setFormatter(formatter)
+        logger.addHandler(handler)
+
+
+def log_error(
+    error: BaseException,
+    request_id: str,
+    caller: Caller | None = None,
+    question: str | None = None,
+    conversation_id: str | None = None,
+    **more: Any,
+) -> None:
+    """One line with the stack trace and whose question it was; the time is the record's own."""
+    logging.getLogger(LOGGER).error(
+        "error",
+        exc_info=error,
+        extra={
+            "request_id": request_id,
+            "error_type": getattr(error, "type", "internal_error"),
+            "error_detail": getattr(error, "detail", None),
+            "user_id": caller.user_id if caller else None,
+            "organization_id": caller.organization_id if caller else None,
+            "question": question,
+            "conversation_id": conversation_id,
+            **more,
+        },
+    )
