@@ -13,31 +13,39 @@ Text form (keywords are reserved; columns of the base table may stand without th
     COND   EXPR (= | != | < | <= | > | >=) EXPR   EXPR [not] in (VALUE, …)   EXPR [not] in D0
            EXPR between EXPR and EXPR             EXPR is [not] null         EXPR (before | after) D0
            EXPR (contains | starts) VALUE         any(TABLE [if COND and …]) no(TABLE [if COND and …])
-           PREDICATE                              (COND or COND …)           not (COND)
+           PREDICATE     EXPR [not] in [SPEC]     (COND or COND …)           (COND and COND …)       not (COND)
     EXPR   column   table.column   derived   number   'value'   N0 V0   today   (EXPR + - * / EXPR)
-           AGG([distinct] [EXPR | TABLE] [if COND and …] [by EXPR, …] [per EXPR, …] [all])
-           running(EXPR) change(EXPR) growth(EXPR) previous(EXPR) share(EXPR [per EXPR, …]) rank(EXPR [per EXPR, …])
+           AGG([distinct] [EXPR | TABLE] [if COND and …] [by EXPR, …] [per EXPR, …] [overall | all])
+           WIN(EXPR [per EXPR, …])                running change growth previous share rank
            year(EXPR) quarter(EXPR) month(EXPR) week(EXPR) day(EXPR) weekday(EXPR) month_of_year(EXPR)
-           bucket(EXPR, N, N, …)   coalesce(EXPR, EXPR)   abs(EXPR)
+           bucket(EXPR, N, N, …)   coalesce(EXPR, EXPR)   abs(EXPR)   flag(COND)
            [SPEC]                                 a query specification with one value, as a subquery
+           count([SPEC])                          the number of rows of a query specification
+
+Names that are keywords or not plain lower case stand in double quotes.
 
 Meaning:
 
 - The base TABLE gives the rows. Columns of tables that the base reaches over its foreign keys (many to one, any number of
   steps) may be used freely; the compiler adds the joins.
-- An aggregate over base or ancestor columns (or ``count()``) in ``show`` makes the query grouped: all other items of
-  ``show`` are the GROUP BY. An aggregate in ``where`` of a grouped query is a HAVING condition.
+- An aggregate over base or ancestor columns (or ``count()``) in ``show`` or ``sort`` makes the query grouped: all other
+  items of ``show`` are the GROUP BY. So does a condition whose columns all stand inside such aggregates:
+  ``labor show worker_name where sum(hours) > N0``. A condition with an aggregate in a grouped query is a HAVING condition.
 - An aggregate over a *descendant* table (one whose foreign keys lead to the base) is a value of each base row:
   ``projects show name, budget, sum(expenses.amount)``. Empty sums and counts are 0. ``any``/``no`` are EXISTS/NOT EXISTS;
   a condition inside may use the columns of the outer row by the base table's name.
 - In ``where`` of a row query, an aggregate over base columns is taken over all rows that meet the row conditions:
-  ``expenses where category = 'equipment' and amount > (10 * avg(amount))``. ``per EXPR`` takes it within the group of the
-  same EXPR (a window partition); ``all`` ignores the conditions.
+  ``expenses where category = 'equipment' and amount > (10 * avg(amount))``. ``per EXPR`` takes it within the rows of the
+  same EXPR; ``all`` ignores the conditions. In a grouped query ``overall`` and ``all`` ignore the groups:
+  ``materials show vendors.name where name = V0 and avg(unit_cost) > avg(unit_cost overall)``.
 - An aggregate of an aggregate: ``avg(sum(hours))`` in a grouped query runs over the groups (``per`` partitions them);
   ``avg(count(distinct worker_name) by work_date)`` groups the inner one by ``by`` first.
 - ``if`` inside an aggregate is SQL's FILTER.
-- ``running``, ``change``, ``growth`` (percent), ``previous`` go along the first date bucket of ``show`` (else along ``sort``);
-  ``share`` is the percentage of the total over the result (or within ``per``).
+- ``running``, ``change``, ``growth`` (percent), ``previous`` go along the first date bucket of ``show`` (else along ``sort``,
+  else along the table's date); ``share`` is the percentage of the total over the result (or within ``per``); ``rank`` is 1
+  for the largest. ``max(change(delivered_on))``: an aggregate of a window takes the window over the rows.
+- ``flag(COND)`` is a yes/no column.
+- An item of ``sort`` that is not in ``show`` is shown last, unless the query is ``distinct``.
 - ``limit 3 per category`` keeps the first three of each group in ``sort`` order; ``limit 1 per projects.name`` with
   ``sort uploaded_at desc`` is the latest of each.
 - Without ``show``, the table's display columns (domain pack) are shown.
@@ -49,6 +57,7 @@ from typing import Literal
 
 Comparison = Literal["=", "!=", "<", "<=", ">", ">="]
 AggregateName = Literal["count", "sum", "avg", "min", "max", "median", "stddev"]
+AggregateScope = Literal["group", "overall", "all"]
 WindowName = Literal["running", "change", "growth", "previous", "share", "rank"]
 DatePart = Literal["year", "quarter", "month", "week", "day", "weekday", "month_of_year"]
 
@@ -73,7 +82,7 @@ class TextLiteral:
 
 @dataclass(frozen=True, slots=True)
 class Placeholder:
-    """N0 (number), V0 (stored value) or D0 (dates)."""
+    """N0 (number), V0 (stored value) or D0 (dates; as a value, the first day)."""
 
     name: str
 
@@ -101,7 +110,7 @@ class Aggregate:
     conditions: "tuple[Condition, ...]" = ()
     by: "tuple[Expr, ...]" = ()
     per: "tuple[Expr, ...]" = ()
-    all_rows: bool = False
+    scope: AggregateScope = "group"
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +139,11 @@ class Function:
 
 
 @dataclass(frozen=True, slots=True)
+class Flag:
+    condition: "Condition"
+
+
+@dataclass(frozen=True, slots=True)
 class Subquery:
     spec: "QuerySpec"
 
@@ -146,6 +160,7 @@ Expr = (
     | DateBucket
     | Bucket
     | Function
+    | Flag
     | Subquery
 )
 
@@ -159,6 +174,8 @@ class Compare:
 
 @dataclass(frozen=True, slots=True)
 class InList:
+    """``values`` are literals and placeholders, or a single Subquery."""
+
     argument: Expr
     values: tuple[Expr, ...]
     negated: bool = False
@@ -215,11 +232,22 @@ class AnyOf:
 
 
 @dataclass(frozen=True, slots=True)
+class AllOf:
+    """Conditions joined by and, inside an AnyOf, a Negation or a Flag."""
+
+    conditions: "tuple[Condition, ...]"
+
+
+@dataclass(frozen=True, slots=True)
 class Negation:
     condition: "Condition"
 
 
-Condition = Compare | InList | InDates | Between | IsNull | TextMatch | Exists | Predicate | AnyOf | Negation
+Condition = (
+    Compare | InList | InDates | Between | IsNull | TextMatch | Exists | Predicate | AnyOf | AllOf | Negation
+)
+
+Node = Expr | Condition
 
 
 @dataclass(frozen=True, slots=True)
