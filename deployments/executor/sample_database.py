@@ -1,0 +1,171 @@
+"""Loading the sample database and creating its SELECT-only login role, idempotently and in one transaction.
+
+The sample's dates are relative to the day of loading, so an older load is replaced: rows are deleted and inserted
+again in one transaction, and sessions that read meanwhile keep seeing the old rows.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+
+from serve_app.errors import DatabaseUnavailable
+
+# Any constant will do, as long as every loader takes the same lock.
+LOADER_LOCK_KEY = 5_270_001
+# A role's settings are defence in depth: the executor sets its own, tighter limits in every transaction.
+READER_SETTINGS = {
+    "default_transaction_read_only": "on",
+    "statement_timeout": "30s",
+    "lock_timeout": "2s",
+    "idle_in_transaction_session_timeout": "30s",
+    "transaction_timeout": "60s",
+    "temp_file_limit": "64MB",
+    "work_mem": "16MB",
+    "jit": "off",
+    "max_parallel_workers_per_gather": "0",
+    "search_path": "public",
+    "standard_conforming_strings": "on",
+}
+READER_CONNECTION_LIMIT = 40
+
+
+@dataclass(frozen=True)
+class SampleFiles:
+    """A folder with ``schema.sql`` and ``seed.sql``."""
+
+    folder: Path
+
+    @property
+    def schema(self) -> str:
+        return (self.folder / "schema.sql").read_text(encoding="utf-8")
+
+    @property
+    def seed(self) -> str:
+        return (self.folder / "seed.sql").read_text(encoding="utf-8")
+
+
+def load_sample_database(
+    admin_dsn: str, database_name: str, files: SampleFiles, reader_role: str, reader_password: str
+) -> None:
+    """Create database, rows and login role where they are missing or of another day or content.
+
+    Args:
+        admin_dsn: superuser login on the server's ``postgres`` database.
+
+    Raises:
+        DatabaseUnavailable: the server cannot be reached or refuses the files.
+    """
+    try:
+        _run_apart(_load(admin_dsn, database_name, files, reader_role, reader_password))
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+        raise DatabaseUnavailable(
+            "The sample data could not be loaded. Stop and start again; if that does not help, remove the state folder.",
+            detail=f"{type(error).__name__}: {error}",
+        ) from error
+
+
+def _run_apart(work: Coroutine[Any, Any, None]) -> None:
+    """Run to the end on a loop of its own, so that callers with a running loop can load too."""
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        thread.submit(asyncio.run, work).result()
+
+
+async def _load(
+    admin_dsn: str, database_name: str, files: SampleFiles, reader_role: str, reader_password: str
+) -> None:
+    server = await asyncpg.connect(admin_dsn, timeout=10)
+    try:
+        await server.fetchval("SELECT pg_advisory_lock($1)", LOADER_LOCK_KEY)
+        if not await server.fetchval("SELECT true FROM pg_database WHERE datname = $1", database_name):
+            await server.execute(f'CREATE DATABASE "{database_name}"')
+        await server.execute("REVOKE CONNECT, TEMPORARY ON DATABASE postgres FROM PUBLIC")
+        database = await asyncpg.connect(_with_database(admin_dsn, database_name), timeout=10)
+        try:
+            async with database.transaction():
+                await _ensure_role(database, reader_role, reader_password)
+                await _ensure_rows(database, files)
+                await _ensure_grants(database, database_name, reader_role)
+        finally:
+            await database.close()
+    finally:
+        await server.close()
+
+
+def _with_database(dsn: str, database_name: str) -> str:
+    return urlunsplit(urlsplit(dsn)._replace(path=f"/{database_name}"))
+
+
+async def _ensure_role(connection: asyncpg.Connection, role: str, password: str) -> None:
+    # A failing statement must not put the password into the server's log.
+    await connection.execute("SET LOCAL log_min_error_statement = panic")
+    if not await connection.fetchval("SELECT true FROM pg_roles WHERE rolname = $1", role):
+        await connection.execute(f'CREATE ROLE "{role}"')
+    quoted = await connection.fetchval("SELECT quote_literal($1::text)", password)
+    await connection.execute(
+        f'ALTER ROLE "{role}" LOGIN NOINHERIT NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS '
+        f"CONNECTION LIMIT {READER_CONNECTION_LIMIT} PASSWORD {quoted}"
+    )
+    for name, value in READER_SETTINGS.items():
+        await connection.execute(f"ALTER ROLE \"{role}\" SET {name} = '{value}'")
+
+
+async def _ensure_rows(connection: asyncpg.Connection, files: SampleFiles) -> None:
+    await connection.execute(
+        "CREATE SCHEMA IF NOT EXISTS plumbline_sample;"
+        "CREATE TABLE IF NOT EXISTS plumbline_sample.loaded (schema_hash text, seed_hash text, seed_day date)"
+    )
+    schema, seed = files.schema, files.seed
+    wanted = (_hash(schema), _hash(seed), await connection.fetchval("SELECT CURRENT_DATE"))
+    row = await connection.fetchrow("SELECT schema_hash, seed_hash, seed_day FROM plumbline_sample.loaded")
+    if row is not None and tuple(row) == wanted:
+        return
+    if row is not None and row["schema_hash"] == wanted[0]:
+        await _delete_rows(connection)
+    else:
+        await connection.execute("DROP SCHEMA IF EXISTS public CASCADE; CREATE SCHEMA public")
+        await connection.execute(schema)
+    await connection.execute(seed)
+    await connection.execute("DELETE FROM plumbline_sample.loaded")
+    await connection.execute("INSERT INTO plumbline_sample.loaded VALUES ($1, $2, $3)", *wanted)
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+async def _delete_rows(connection: asyncpg.Connection) -> None:
+    """Empty every table, referencing ones first. DELETE, not TRUNCATE: readers go on with the rows they see."""
+    rows = await connection.fetch(
+        "SELECT c.relname AS name, array_remove(array_agg(DISTINCT r.relname), NULL) AS parents "
+        "FROM pg_class c LEFT JOIN pg_constraint f ON f.conrelid = c.oid AND f.contype = 'f' "
+        "LEFT JOIN pg_class r ON r.oid = f.confrelid AND r.oid <> c.oid "
+        "WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r' GROUP BY c.relname ORDER BY c.relname"
+    )
+    parents: dict[str, set[str]] = {row["name"]: set(row["parents"]) for row in rows}
+    while parents:
+        referenced = set().union(*parents.values())
+        leaves = [name for name in parents if name not in referenced]
+        for name in leaves or list(parents):
+            await connection.execute(f'DELETE FROM public."{name}"')
+            del parents[name]
+
+
+async def _ensure_grants(connection: asyncpg.Connection, database_name: str, role: str) -> None:
+    """SELECT on every table of ``public``, and nothing else: PUBLIC's default rights go as well."""
+    await connection.execute(
+        f'REVOKE ALL ON DATABASE "{database_name}" FROM PUBLIC;'
+        f'GRANT CONNECT ON DATABASE "{database_name}" TO "{role}";'
+        "REVOKE ALL ON SCHEMA public FROM PUBLIC;"
+        f'GRANT USAGE ON SCHEMA public TO "{role}";'
+        f'REVOKE ALL ON ALL TABLES IN SCHEMA public FROM PUBLIC, "{role}";'
+        f'GRANT SELECT ON ALL TABLES IN SCHEMA public TO "{role}";'
+        "REVOKE ALL ON ALL ROUTINES IN SCHEMA public FROM PUBLIC;"
+        "ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON ROUTINES FROM PUBLIC"
+    )
