@@ -13,7 +13,7 @@ from serve_app.contracts import Caller
 LOGGER = "plumbline"
 
 # User and password of any URL, wherever it turns up (a driver's text, a settings dump).
-_CREDENTIALS = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)[^\s/@]*@", re.IGNORECASE)
+_CREDENTIALS = re.compile(r'(?P<scheme>[a-z][a-z0-9+.-]*://)[^\s/"]+@', re.IGNORECASE)
 
 
 class _MaskedFormatter(JsonFormatter):
@@ -24,7 +24,7 @@ class _MaskedFormatter(JsonFormatter):
 
 
 def configure_logging(level: str, file: Path | None, stage: str) -> None:
-    """Send the project's logs to standard error and, if given, to a file. Called once per process; safe to repeat."""
+    """Send the project's logs to standard error and, if given, a file. May be repeated."""
     formatter = _MaskedFormatter(
         "{asctime}{levelname}{name}{message}",
         style="{",

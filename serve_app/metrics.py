@@ -1,4 +1,4 @@
-"""All metrics by name, and the figures behind GET /api/metrics. Recording is behind a protocol, so nothing here needs Ray."""
+"""All metrics by name, and the figures behind GET /api/metrics. Nothing here needs Ray."""
 
 import time
 from collections import Counter as Tally
@@ -22,7 +22,7 @@ QUESTIONS_WAITING = "plumbline_questions_waiting"
 # Seconds; the targets are 5 s for a simple and 15 s for a complex question.
 DURATION_BOUNDARIES_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0)
 
-# Percentiles of /api/metrics are taken over this many last questions: some kilobytes, some minutes of heavy use.
+# Percentiles of /api/metrics are taken over this many last questions.
 WINDOW_QUESTIONS = 1000
 # Queries per second are counted over this long.
 RATE_WINDOW_S = 60.0
@@ -107,7 +107,7 @@ class Figures:
         self._recorder.gauge(GPU_MEMORY_BYTES, used, device=device)
 
     def report(self) -> dict[str, Any]:
-        """The figures as JSON. Latencies in seconds; rates between 0 and 1, null before the first question."""
+        """The figures as JSON: latencies in seconds, rates from 0 to 1, null before the first question."""
         now = self._clock()
         while self._recent and now - self._recent[0] > RATE_WINDOW_S:
             self._recent.popleft()

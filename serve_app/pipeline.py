@@ -1,7 +1,7 @@
 """The way of a question over the stages: one async function, no Ray, no HTTP, no SQL knowledge.
 
 context -> prompt -> generate -> interpret -> validate -> execute -> remember. A statement that is rejected or
-fails goes back with the reason, at most ``max_retries`` times. Cancelling the task cancels whatever stage is at work.
+fails goes back with the reason, at most ``max_retries`` times. Cancelling the task cancels the stage at work.
 """
 
 import asyncio

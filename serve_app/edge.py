@@ -1,0 +1,111 @@
+"""The outermost layer of the HTTP app: request ids, size and type of bodies, an answer for every bug."""
+
+import re
+import uuid
+from contextvars import ContextVar
+from typing import Any
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serve_app.api_models import ChatResponse, error_response
+from serve_app.errors import InvalidRequest, PlumblineError
+from serve_app.logging import log_error
+
+# Ray Serve's proxy lets clients change its timers with these; the app's own deadline stands.
+PROXY_CONTROLS = frozenset({b"x-request-timeout-seconds", b"x-request-disconnect-disabled"})
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,100}")
+
+request_id_var: ContextVar[str] = ContextVar("request_id", default="-")
+
+
+def accepted_request_id(given: str | None) -> str:
+    """The client's id if it is short and plain (it goes into logs and headers), else a new one."""
+    return given if given is not None and _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+
+
+def json_response(status: int, body: ChatResponse, retry_after_s: float | None = None) -> Response:
+    headers = {"retry-after": str(max(round(retry_after_s), 1))} if retry_after_s is not None else None
+    return Response(body.model_dump_json(), status, headers=headers, media_type="application/json")
+
+
+def failure(
+    error: PlumblineError, status: int | None = None, fields: dict[str, str] | None = None, **more: Any
+) -> Response:
+    """An error of the tree as a response."""
+    body = error_response(error, fields, metadata={"request_id": request_id_var.get()}, **more)
+    return json_response(status or error.status, body, error.retry_after_s)
+
+
+class BodyTooLarge(Exception):
+    """The body went over the limit while it was read."""
+
+
+class EdgeMiddleware:
+    """Plain ASGI, so that streams and cancellation pass through untouched."""
+
+    def __init__(self, app: ASGIApp, max_body_bytes: int) -> None:
+        self._app = app
+        self._max_body_bytes = max_body_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        request_id = accepted_request_id(headers.get("x-request-id"))
+        request_id_var.set(request_id)
+        inner = {**scope, "headers": [h for h in scope["headers"] if h[0] not in PROXY_CONTROLS]}
+        started = False
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                MutableHeaders(scope=message)["x-request-id"] = request_id
+            await send(message)
+
+        try:
+            refusal = self._refusal(scope["method"], headers)
+            if refusal is not None:
+                await refusal(scope, receive, send_with_id)
+                return
+            await self._app(inner, self._limited(receive), send_with_id)
+        except BodyTooLarge:
+            if not started:
+                await self._too_large()(scope, receive, send_with_id)
+        except Exception as error:
+            log_error(error, request_id, path=scope["path"])
+            if started:
+                raise
+            await failure(PlumblineError())(scope, receive, send_with_id)
+
+    def _refusal(self, method: str, headers: Headers) -> Response | None:
+        """What can be said before the body is read."""
+        length = headers.get("content-length", "")
+        if length.isdecimal() and int(length) > self._max_body_bytes:
+            return self._too_large()
+        media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+        if method in ("POST", "PUT", "PATCH") and media_type and media_type != "application/json":
+            message = f"The body's type is {media_type!r}; send JSON with Content-Type: application/json."
+            return failure(InvalidRequest(message), status=415)
+        return None
+
+    def _too_large(self) -> Response:
+        message = f"The body is larger than {self._max_body_bytes:,} bytes. Send a shorter question."
+        return failure(InvalidRequest(message), status=413)
+
+    def _limited(self, receive: Receive) -> Receive:
+        seen = 0
+
+        async def limited() -> Message:
+            nonlocal seen
+            message = await receive()
+            seen += len(message.get("body", b""))
+            if seen > self._max_body_bytes:
+                raise BodyTooLarge
+            return message
+
+        return limited

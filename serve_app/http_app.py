@@ -1,0 +1,211 @@
+"""The HTTP API as a FastAPI app over a ChatService. Knows routes and status codes, nothing else."""
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+from fastapi import FastAPI, HTTPException, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+from starlette.exceptions import HTTPException as StarletteHTTPException
+
+from serve_app.api_models import (
+    ChatRequest,
+    ChatResponse,
+    ClearRequest,
+    ClearResponse,
+    HealthResponse,
+    SqlRequest,
+    ValidateResponse,
+)
+from serve_app.contracts import SchemaSnapshot
+from serve_app.edge import EdgeMiddleware, failure, json_response, request_id_var
+from serve_app.errors import InvalidRequest, PlumblineError
+from serve_app.logging import log_error
+from serve_app.service import ChatService, StreamRefused
+
+DESCRIPTION = (
+    "Questions in plain English over a PostgreSQL database, answered with true rows and the SQL behind them. "
+    "Every response, errors included, has the same shape; `error.type` is stable."
+)
+
+ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
+    400: {"model": ChatResponse, "description": "invalid_request"},
+    403: {"model": ChatResponse, "description": "permission_denied"},
+    404: {"model": ChatResponse, "description": "conversation_not_found"},
+    413: {"model": ChatResponse, "description": "invalid_request: the body is too large"},
+    415: {"model": ChatResponse, "description": "invalid_request: the body is not JSON"},
+    422: {"model": ChatResponse, "description": "validation_failed or execution_failed"},
+    500: {"model": ChatResponse, "description": "internal_error"},
+    502: {"model": ChatResponse, "description": "generation_failed"},
+    503: {"model": ChatResponse, "description": "overloaded, model_unavailable or the database is away"},
+    504: {"model": ChatResponse, "description": "generation_timeout or execution_timeout"},
+}
+
+
+def make_app(service: ChatService) -> FastAPI:
+    """The app with all routes that the settings offer."""
+    features, limits = service.config.features, service.config.limits
+    app = FastAPI(
+        title="Plumbline",
+        description=DESCRIPTION,
+        version="1",
+        docs_url="/docs" if features.docs else None,
+        openapi_url="/openapi.json" if features.docs else None,
+        redoc_url=None,
+    )
+    app.add_middleware(EdgeMiddleware, max_body_bytes=limits.max_body_bytes)
+    _add_error_handlers(app, service)
+    _add_chat(app, service)
+    _add_operations(app, service)
+    if features.streaming:
+        _add_stream(app, service)
+    if features.sql_endpoints:
+        _add_sql(app, service)
+    return app
+
+
+def _add_chat(app: FastAPI, service: ChatService) -> None:
+    async def chat(request: ChatRequest) -> Response:
+        """Answer one question."""
+        reply = await service.chat(request, request_id_var.get())
+        return json_response(reply.status, reply.body, reply.retry_after_s)
+
+    paths = ["/api/chat", "/chat"] if service.config.features.former_api else ["/api/chat"]
+    for path in paths:
+        app.post(path, response_model=ChatResponse, responses=ERROR_RESPONSES, deprecated=path == "/chat")(
+            chat
+        )
+
+    @app.post("/api/chat/clear", responses=ERROR_RESPONSES)
+    async def clear(request: ClearRequest) -> ClearResponse:
+        """Forget a conversation."""
+        return ClearResponse(success=True, conversation_id=await service.clear(request))
+
+
+def _add_stream(app: FastAPI, service: ChatService) -> None:
+    @app.post("/api/chat/stream", responses=ERROR_RESPONSES, response_class=StreamingResponse)
+    async def stream(request: ChatRequest) -> Response:
+        """Answer one question as server-sent events: stage, token, sql, rows, then done or error."""
+        pairs = service.chat_events(request, request_id_var.get())
+        # Whatever fails before the first event still gets its own status: a stream cannot take back its 200.
+        try:
+            first = await anext(pairs)
+        except StreamRefused as refused:
+            return json_response(refused.reply.status, refused.reply.body, refused.reply.retry_after_s)
+        headers = {"cache-control": "no-cache", "x-accel-buffering": "no"}
+        return StreamingResponse(_sse(first, pairs), media_type="text/event-stream", headers=headers)
+
+
+async def _sse(first: tuple[str, str], rest: AsyncIterator[tuple[str, str]]) -> AsyncIterator[bytes]:
+    yield _sse_event(*first)
+    async for name, data in rest:
+        yield _sse_event(name, data)
+
+
+def _sse_event(name: str, data: str) -> bytes:
+    return f"event: {name}\ndata: {data}\n\n".encode()
+
+
+def _add_sql(app: FastAPI, service: ChatService) -> None:
+    @app.post("/api/sql/validate", responses=ERROR_RESPONSES)
+    async def validate(request: SqlRequest) -> ValidateResponse:
+        """The validator's verdict; nothing is run."""
+        return await service.validate(request)
+
+    @app.post("/api/sql/run", response_model=ChatResponse, responses=ERROR_RESPONSES)
+    async def run(request: SqlRequest) -> Response:
+        """Run a statement under exactly the checks that generated ones pass."""
+        reply = await service.run_sql(request, request_id_var.get())
+        return json_response(reply.status, reply.body, reply.retry_after_s)
+
+
+def _add_operations(app: FastAPI, service: ChatService) -> None:
+    @app.get("/api/chat/health")
+    @app.get("/health")
+    async def health() -> HealthResponse:
+        """How each stage is; always 200 while the ingress answers."""
+        return await service.health()
+
+    @app.get("/ready", responses={503: {"model": HealthResponse}})
+    async def ready() -> Response:
+        """200 if every stage can serve, else 503: for load balancers."""
+        report = await service.health()
+        return JSONResponse(report.model_dump(), 200 if report.status == "ok" else 503)
+
+    @app.get("/api/metrics")
+    async def metrics() -> dict[str, Any]:
+        """Rate, latency, errors, retries and memory of this ingress replica."""
+        return service.metrics()
+
+    @app.get("/api/schema", responses=ERROR_RESPONSES)
+    async def schema(refresh: bool = False) -> SchemaSnapshot:
+        """The tables and columns that the assistant may see."""
+        return await service.schema(refresh)
+
+
+def _add_error_handlers(app: FastAPI, service: ChatService) -> None:
+    @app.exception_handler(PlumblineError)
+    async def known(request: Request, error: PlumblineError) -> Response:
+        log_error(error, request_id_var.get(), path=request.url.path)
+        return failure(error)
+
+    @app.exception_handler(RequestValidationError)
+    async def unreadable(request: Request, error: RequestValidationError) -> Response:
+        service.figures.error(InvalidRequest.type)
+        message, fields = described_faults(error)
+        return failure(InvalidRequest(message), fields=fields)
+
+    @app.exception_handler(StarletteHTTPException)
+    async def refused(request: Request, error: HTTPException) -> Response:
+        service.figures.error(InvalidRequest.type)
+        return _refused_request(request, error)
+
+
+def _refused_request(request: Request, error: HTTPException) -> Response:
+    """FastAPI's own refusals (no such route, wrong method, a body not in UTF-8) in the documented shape."""
+    path = request.url.path[:200]
+    messages = {
+        404: f"There is no {path!r} here. The calls are listed at /docs.",
+        405: f"{request.method} is not offered for {path!r}. The calls are listed at /docs.",
+        400: "The body could not be read. Send JSON in UTF-8.",
+    }
+    message = messages.get(error.status_code, "The request was refused. The calls are listed at /docs.")
+    response = failure(InvalidRequest(message), status=error.status_code)
+    response.headers.update(error.headers or {})
+    return response
+
+
+_FAULTS = {
+    "missing": "is required",
+    "string_type": "must be text",
+    "string_unicode": "must be valid Unicode text",
+    "string_too_short": "must not be empty",
+    "extra_forbidden": "is not a known field",
+    "bool_parsing": "must be true or false",
+    "model_attributes_type": "must be a JSON object",
+    "dict_type": "must be a JSON object",
+    "model_type": "must be a JSON object",
+}
+
+
+def described_faults(error: RequestValidationError) -> tuple[str, dict[str, str]]:
+    """One sentence for all faults, and each fault by its field."""
+    fields: dict[str, str] = {}
+    for fault in error.errors():
+        if fault["type"] == "json_invalid":
+            return (
+                f"The body is not valid JSON ({fault['ctx']['error']}). Send an object such as {EXAMPLE}.",
+                {},
+            )
+        name = ".".join(str(part) for part in fault["loc"][1:]) or "body"
+        if fault["type"] == "string_too_long":
+            fields[name] = f"must have at most {fault['ctx']['max_length']} characters"
+        else:
+            text = str(fault["msg"]).removeprefix("Value error, ")
+            fields[name] = _FAULTS.get(fault["type"], text)
+    told = "; ".join(f"{name} {problem}" for name, problem in fields.items())
+    return f"The request could not be read: {told}. Send an object such as {EXAMPLE}.", fields
+
+
+EXAMPLE = json.dumps({"query": "How much was spent last month?", "user_id": "me"})

@@ -1,0 +1,310 @@
+"""What the HTTP routes do, without HTTP: one method a call, plain objects in and out."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from serve_app.admission import Admission
+from serve_app.api_models import (
+    ChatRequest,
+    ChatResponse,
+    ClearRequest,
+    HealthResponse,
+    ResultData,
+    SqlRequest,
+    StageReport,
+    ValidateResponse,
+    column_metadata,
+    error_response,
+    unique_names,
+)
+from serve_app.contracts import (
+    Caller,
+    ExecutionRequest,
+    ExecutionResult,
+    Question,
+    RejectedSql,
+    SchemaSnapshot,
+    StageHealth,
+)
+from serve_app.errors import ConversationNotFound, InvalidRequest, ModelUnavailable, PlumblineError
+from serve_app.events import Answer, DoneEvent, Event, RowsEvent, SqlEvent, StageEvent, TokenEvent
+from serve_app.logging import log_error
+from serve_app.metrics import Figures
+from serve_app.pipeline import PipelineLimits, Stages, answer, answer_events, rejection
+from serve_app.sentences import answer_sentence
+from serve_app.settings.tree import FeatureSettings, LimitSettings
+from serve_app.trace import Trace
+
+# A stage that does not say how it is within this long counts as not serving.
+HEALTH_TIMEOUT_S = 5.0
+
+
+class ServiceConfig(BaseModel):
+    """What the service needs of the settings; ``pipeline`` bounds one question, ``limits`` one replica."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    pipeline: PipelineLimits = PipelineLimits()
+    limits: LimitSettings = LimitSettings()
+    features: FeatureSettings = FeatureSettings()
+    policy: str = "default"
+    model_enabled: bool = True
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A response body with its HTTP status and, under overload, when to come back."""
+
+    status: int
+    body: ChatResponse
+    retry_after_s: float | None = None
+
+
+class StreamRefused(Exception):
+    """A stream failed before its first event; ``reply`` is what to send instead."""
+
+    def __init__(self, reply: Reply) -> None:
+        self.reply = reply
+        super().__init__(reply)
+
+
+class ChatService:
+    """Answers questions over the stages, within the limits, counting and logging each."""
+
+    def __init__(
+        self,
+        stages: Stages,
+        config: ServiceConfig,
+        figures: Figures,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC).astimezone(),
+    ) -> None:
+        limits = config.limits
+        self._stages = stages
+        self.config = config
+        self.figures = figures
+        self.admission = Admission(
+            limits.max_concurrent_questions, limits.max_queued_questions, limits.retry_after_s
+        )
+        self._now = now
+
+    async def chat(self, request: ChatRequest, request_id: str) -> Reply:
+        """Answer one question; every failure of the error tree becomes a reply in the documented shape."""
+        trace = Trace(self._question(request, request_id))
+        try:
+            self._check(request)
+            async with self.admission.place():
+                finished = await answer(trace.question, self._stages, self.config.pipeline, trace)
+        except Exception as error:
+            return self._failed(error, trace)
+        self.figures.question(trace, None)
+        return Reply(200, answered(finished, trace))
+
+    async def chat_events(self, request: ChatRequest, request_id: str) -> AsyncIterator[tuple[str, str]]:
+        """`chat` as (event name, JSON) pairs.
+
+        Raises:
+            StreamRefused: it failed before the first pair, so that it can still become an HTTP status; later
+                failures come as an ``error`` event.
+        """
+        trace = Trace(self._question(request, request_id))
+        started = False
+        try:
+            self._check(request)
+            async with self.admission.place(), aclosing(self._events(trace)) as events:
+                held: list[Event] = []
+                async for event in events:
+                    held.append(event)
+                    # An unknown conversation shows only after the context stage began.
+                    if not started and isinstance(event, StageEvent) and event.stage == "context":
+                        continue
+                    started = True
+                    for ready in held:
+                        yield event_pair(ready, trace)
+                    held.clear()
+        except Exception as error:
+            reply = self._failed(error, trace)
+            if not started:
+                raise StreamRefused(reply) from error
+            yield "error", reply.body.model_dump_json()
+            return
+        self.figures.question(trace, None)
+
+    def _events(self, trace: Trace) -> Any:
+        return answer_events(trace.question, self._stages, self.config.pipeline, trace)
+
+    async def clear(self, request: ClearRequest) -> str:
+        caller = request.caller(self.config.policy)
+        await self._stages.conversations.clear(request.conversation_id, caller)
+        return request.conversation_id
+
+    async def schema(self, refresh: bool) -> SchemaSnapshot:
+        return await self._stages.executor.schema(refresh)
+
+    async def validate(self, request: SqlRequest) -> ValidateResponse:
+        verdict = await self._stages.validator.validate(request.sql, request.caller(self.config.policy))
+        if isinstance(verdict, RejectedSql):
+            return ValidateResponse(accepted=False, violations=[v.model_dump() for v in verdict.violations])
+        return ValidateResponse(
+            accepted=True, sql=verdict.sql, tables=list(verdict.tables), row_cap=verdict.row_cap
+        )
+
+    async def run_sql(self, request: SqlRequest, request_id: str) -> Reply:
+        """Check and run a person's SQL, exactly as the model's is."""
+        caller = request.caller(self.config.policy)
+        trace = Trace(Question(text=request.sql, caller=caller, request_id=request_id, asked_at=self._now()))
+        try:
+            async with self.admission.place():
+                result = await self._checked_run(request.sql, caller, trace)
+        except Exception as error:
+            return self._failed(error, trace)
+        trace.outcome = "answer"
+        body = ChatResponse(
+            success=True,
+            data=result_data(result),
+            answer=answer_sentence(result),
+            sql=trace.sql,
+            execution_time_ms=result.execution_ms,
+            metadata={**trace.metadata(), **result_metadata(result)},
+        )
+        return Reply(200, body)
+
+    async def _checked_run(self, sql: str, caller: Caller, trace: Trace) -> ExecutionResult:
+        with trace.timed("validate"):
+            verdict = await self._stages.validator.validate(sql, caller)
+        if isinstance(verdict, RejectedSql):
+            trace.verdict = verdict.first.rule
+            raise rejection(verdict)
+        trace.verdict, trace.sql = "accepted", verdict.sql
+        request = ExecutionRequest(
+            request_id=trace.question.request_id,
+            statement=verdict,
+            caller=caller,
+            timeout_s=self.config.pipeline.execution_timeout_s,
+        )
+        with trace.timed("execute"):
+            result = await self._stages.executor.run(request)
+        trace.note_result(result)
+        return result
+
+    async def health(self) -> HealthResponse:
+        """Ask every stage how it is, at the same time."""
+        stages = self._stages._asdict()
+        asked = await asyncio.gather(*(_stage_health(name, stage.health) for name, stage in stages.items()))
+        reports = [StageReport(**health.model_dump()) for health in asked]
+        return HealthResponse(status="ok" if all(r.ok for r in reports) else "degraded", stages=reports)
+
+    def metrics(self) -> dict[str, Any]:
+        load = {"active": self.admission.active, "waiting": self.admission.waiting}
+        return {**self.figures.report(), "questions": load}
+
+    def _question(self, request: ChatRequest, request_id: str) -> Question:
+        return Question(
+            text=request.query,
+            caller=request.caller(self.config.policy),
+            request_id=request_id,
+            conversation_id=request.conversation_id,
+            asked_at=self._now(),
+        )
+
+    def _check(self, request: ChatRequest) -> None:
+        limit = self.config.limits.max_question_chars
+        if len(request.query) > limit:
+            raise InvalidRequest(
+                f"The question has {len(request.query):,} characters; at most {limit:,} are allowed."
+            )
+        if not self.config.model_enabled:
+            raise ModelUnavailable(
+                "The language model is switched off on this server. Ask your administrator to turn it on."
+            )
+
+    def _failed(self, raised: Exception, trace: Trace) -> Reply:
+        """The reply of a failure. A bug is logged with the question too, and told as an internal error."""
+        error = raised if isinstance(raised, PlumblineError) else PlumblineError()
+        trace.outcome = error.type
+        self.figures.question(trace, error.type)
+        question = trace.question
+        conversation_id = trace.conversation_id
+        if conversation_id is None and not isinstance(error, ConversationNotFound):
+            conversation_id = question.conversation_id
+        log_error(raised, question.request_id, question.caller, question.text, question.conversation_id)
+        body = error_response(
+            error,
+            sql=trace.sql,
+            conversation_id=conversation_id,
+            execution_time_ms=trace.execution_ms or 0.0,
+            metadata=trace.metadata(),
+        )
+        return Reply(error.status, body, error.retry_after_s)
+
+
+async def _stage_health(name: str, ask: Callable[[], Awaitable[StageHealth]]) -> StageHealth:
+    try:
+        async with asyncio.timeout(HEALTH_TIMEOUT_S):
+            return await ask()
+    except TimeoutError:
+        return StageHealth(stage=name, ok=False, detail=f"No reply within {HEALTH_TIMEOUT_S:g} s.")
+    except PlumblineError as error:
+        return StageHealth(stage=name, ok=False, detail=error.message)
+
+
+def result_data(result: ExecutionResult) -> ResultData:
+    names = unique_names(result.columns)
+    return ResultData(
+        rows=[dict(zip(names, row, strict=True)) for row in result.rows],
+        row_count=result.row_count,
+        columns=names,
+        total_count=result.total_count,
+        truncated=result.truncated,
+    )
+
+
+def result_metadata(result: ExecutionResult) -> dict[str, Any]:
+    return {"columns": column_metadata(result.columns), "truncated_by": result.truncated_by}
+
+
+def answered(finished: Answer, trace: Trace) -> ChatResponse:
+    """The response of an answer, a clarification or a refusal."""
+    metadata = trace.metadata()
+    if finished.result is not None:
+        metadata |= result_metadata(finished.result)
+    if finished.clarification is not None:
+        metadata["clarification"] = finished.clarification.model_dump()
+    if finished.refusal is not None:
+        metadata["refusal_reason"] = finished.refusal.reason
+    return ChatResponse(
+        success=True,
+        data=result_data(finished.result) if finished.result else None,
+        answer=finished.sentence if finished.clarification is None else None,
+        clarification=finished.clarification.question if finished.clarification else None,
+        sql=finished.sql,
+        execution_time_ms=finished.result.execution_ms if finished.result else 0.0,
+        conversation_id=finished.conversation_id,
+        metadata=metadata,
+    )
+
+
+class _RowsBody(BaseModel):
+    data: ResultData
+    metadata: dict[str, Any]
+
+
+def event_pair(event: Event, trace: Trace) -> tuple[str, str]:
+    """An event's name and JSON as the stream tells it."""
+    match event:
+        case StageEvent():
+            return "stage", event.model_dump_json()
+        case TokenEvent():
+            return "token", event.model_dump_json()
+        case SqlEvent():
+            return "sql", event.model_dump_json()
+        case RowsEvent(result=result):
+            body = _RowsBody(data=result_data(result), metadata=result_metadata(result))
+            return "rows", body.model_dump_json()
+        case DoneEvent(answer=finished):
+            return "done", answered(finished, trace).model_dump_json()
