@@ -8,18 +8,26 @@ class IntrospectionConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    schema_name: str = Field(default="public", min_length=1, description="The one schema that questions are about")
+    schema_name: str = Field(
+        default="public", min_length=1, description="The one schema that questions are about"
+    )
     schema_cache_ttl_s: float = Field(
-        default=300.0, ge=0.0, description="Seconds for which a schema snapshot is used without reading it again"
+        default=300.0,
+        ge=0.0,
+        description="Seconds for which a schema snapshot is used without reading it again",
     )
     small_table_rows: int = Field(
-        default=5000, ge=0, description="Tables up to this many rows may be read for the values of their text columns"
+        default=5000,
+        ge=0,
+        description="Tables up to this many rows may be read for the values of their text columns",
     )
     small_table_value_cap: int = Field(
         default=2000, ge=1, description="Most values kept of a text column of a small table"
     )
     statistics_value_cap: int = Field(
-        default=200, ge=1, description="Most values kept of a text column when they come from the planner statistics"
+        default=200,
+        ge=1,
+        description="Most values kept of a text column when they come from the planner statistics",
     )
     value_length_cap: int = Field(
         default=120, ge=1, description="Longer values, in characters, are not kept: they name nothing"
@@ -37,16 +45,24 @@ class ExecutorConfig(BaseModel):
     max_concurrent_queries: int = Field(
         default=8, ge=1, le=200, description="Statements that run at the same time; more wait in line"
     )
-    max_waiting_queries: int = Field(default=32, ge=0, description="Statements that wait in line; more are refused")
+    max_waiting_queries: int = Field(
+        default=32, ge=0, description="Statements that wait in line; more are refused"
+    )
     connect_timeout_s: float = Field(default=5.0, gt=0.0, description="Time limit for opening a connection")
     statement_timeout_s: float = Field(
         default=15.0, gt=0.0, description="Time limit of one statement, whatever the request allows"
     )
-    lock_timeout_s: float = Field(default=2.0, gt=0.0, description="Time limit for waiting on another session's lock")
-    idle_in_transaction_timeout_s: float = Field(
-        default=10.0, gt=0.0, description="The server ends a transaction that this process left idle for so long"
+    lock_timeout_s: float = Field(
+        default=2.0, gt=0.0, description="Time limit for waiting on another session's lock"
     )
-    display_rows: int = Field(default=1000, ge=1, le=100_000, description="Most rows returned for one question")
+    idle_in_transaction_timeout_s: float = Field(
+        default=10.0,
+        gt=0.0,
+        description="The server ends a transaction that this process left idle for so long",
+    )
+    display_rows: int = Field(
+        default=1000, ge=1, le=100_000, description="Most rows returned for one question"
+    )
     max_result_bytes: int = Field(
         default=4_194_304, ge=1024, description="Most bytes of rows returned for one question, as JSON"
     )
@@ -54,7 +70,9 @@ class ExecutorConfig(BaseModel):
         default=100_000, ge=0, description="Rows beyond the returned ones are counted up to this total"
     )
     count_timeout_s: float = Field(default=2.0, gt=0.0, description="Time limit for counting them")
-    time_zone: str = Field(default="UTC", min_length=1, description="Time zone of CURRENT_DATE and of instants shown")
+    time_zone: str = Field(
+        default="UTC", min_length=1, description="Time zone of CURRENT_DATE and of instants shown"
+    )
     introspection: IntrospectionConfig = Field(
         default=IntrospectionConfig(), description="What is read of the schema and its values"
     )

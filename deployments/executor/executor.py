@@ -1,0 +1,215 @@
+"""Runs accepted SQL and reads the schema: the only holder of the target database's credentials."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import asyncpg
+
+from deployments.executor.config import ExecutorConfig
+from deployments.executor.failures import as_plumbline_error
+from deployments.executor.formatting import column_infos, json_size_bytes, json_value
+from deployments.executor.introspection import read_schema
+from deployments.executor.pool import ConnectionPool, PooledConnection, milliseconds
+from deployments.executor.schema_cache import SchemaCache
+from serve_app.contracts import (
+    ExecutionRequest,
+    ExecutionResult,
+    SchemaSnapshot,
+    SemanticType,
+    StageHealth,
+    ValidSql,
+)
+from serve_app.errors import ExecutionTimeout, Overloaded, PlumblineError
+
+STAGE = "executor"
+# The server's own timeout comes first, since it names the cause; this margin is for the way there and back.
+DEADLINE_MARGIN_S = 1.0
+LARGEST_BATCH_ROWS = 500
+RETRY_AFTER_S = 2.0
+
+
+@dataclass
+class RowCollector:
+    """Formats rows until the display limit or the byte limit is reached; ``fetched`` counts all that were seen."""
+
+    max_rows: int
+    max_bytes: int
+    rows: list[tuple[Any, ...]] = field(default_factory=list)
+    bytes: int = 0
+    fetched: int = 0
+    truncated_by: Literal["rows", "bytes"] | None = None
+
+    def add(self, records: list[asyncpg.Record]) -> None:
+        for record in records:
+            self.fetched += 1
+            if self.truncated_by is not None:
+                continue
+            if len(self.rows) >= self.max_rows:
+                self.truncated_by = "rows"
+                continue
+            row = tuple(json_value(value) for value in record)
+            size = json_size_bytes(row)
+            if self.bytes + size > self.max_bytes:
+                self.truncated_by = "bytes"
+                continue
+            self.rows.append(row)
+            self.bytes += size
+
+    def next_batch(self) -> int:
+        """Rows to ask for: few at first, and no more than fit the bytes left if all are as wide as those so far."""
+        wanted = self.max_rows + 1 - self.fetched
+        if not self.rows:
+            return 1
+        fitting = (self.max_bytes - self.bytes) * len(self.rows) // max(self.bytes, 1) + 1
+        return max(1, min(wanted, fitting, 4 * self.fetched, LARGEST_BATCH_ROWS))
+
+
+class SqlExecutor:
+    """Every statement: one, prepared, in a READ ONLY transaction, under time, row and byte limits."""
+
+    def __init__(
+        self,
+        dsn: str,
+        config: ExecutorConfig | None = None,
+        semantics: Mapping[str, SemanticType] | None = None,
+    ) -> None:
+        """``semantics`` maps column names to what they mean, from the domain pack. Nothing is connected yet."""
+        self._config = config or ExecutorConfig()
+        self._semantics = {name.lower(): meaning for name, meaning in (semantics or {}).items()}
+        self._pool = ConnectionPool(dsn, self._config)
+        self._slots = asyncio.Semaphore(self._config.max_concurrent_queries)
+        self._queries = 0
+        self._schema = SchemaCache(self._read_schema, self._config.introspection.schema_cache_ttl_s)
+
+    async def run(self, request: ExecutionRequest) -> ExecutionResult:
+        """Run one accepted statement; cancelling the call cancels the statement on the server.
+
+        Raises:
+            ExecutionFailed, ExecutionTimeout, PermissionDenied, DatabaseUnavailable.
+            Overloaded: too many statements wait already.
+        """
+        if self._queries >= self._config.max_concurrent_queries + self._config.max_waiting_queries:
+            raise Overloaded(retry_after_s=RETRY_AFTER_S)
+        timeout_s = min(request.timeout_s, self._config.statement_timeout_s)
+        self._queries += 1
+        try:
+            async with (
+                asyncio.timeout(timeout_s + DEADLINE_MARGIN_S + self._config.count_timeout_s),
+                self._slots,
+            ):
+                return await self._run(request.statement, timeout_s)
+        except TimeoutError as error:
+            raise ExecutionTimeout(detail=f"no answer within {timeout_s:g} s") from error
+        finally:
+            self._queries -= 1
+
+    async def schema(self, refresh: bool = False) -> SchemaSnapshot:
+        """What the login role may see, at most ``schema_cache_ttl_s`` old.
+
+        Raises:
+            DatabaseUnavailable, ExecutionTimeout.
+        """
+        return await self._schema.get(refresh)
+
+    async def health(self) -> StageHealth:
+        figures: dict[str, float | int | str | bool | None] = {"running_queries": self._queries}
+        try:
+            async with asyncio.timeout(self._config.connect_timeout_s + DEADLINE_MARGIN_S):
+                started = time.monotonic()
+                async with self._pool.transaction(self._config.connect_timeout_s) as connection:
+                    await connection.fetchval("SELECT 1")
+            figures["round_trip_ms"] = round((time.monotonic() - started) * 1000, 3)
+        except (PlumblineError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            return StageHealth(
+                stage=STAGE,
+                ok=False,
+                detail="The database cannot be reached.",
+                figures=figures | self._figures(),
+            )
+        return StageHealth(
+            stage=STAGE, ok=True, detail="The database answers.", figures=figures | self._figures()
+        )
+
+    async def close(self) -> None:
+        await self._pool.close()
+
+    def _figures(self) -> dict[str, float | int | str | bool | None]:
+        return {**self._pool.figures(), "schema_age_s": self._schema.age_s()}
+
+    async def _read_schema(self) -> SchemaSnapshot:
+        config = self._config.introspection
+        try:
+            async with self._pool.transaction(config.statement_timeout_s) as connection:
+                return await read_schema(connection, config)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+            raise as_plumbline_error(error) from error
+
+    async def _run(self, statement: ValidSql, timeout_s: float) -> ExecutionResult:
+        started = time.monotonic()
+        try:
+            async with self._pool.transaction(timeout_s) as connection:
+                async with asyncio.timeout(timeout_s + DEADLINE_MARGIN_S):
+                    prepared = await connection.prepare(statement.sql)
+                    columns = column_infos(prepared.get_attributes(), self._semantics)
+                    cursor = await prepared.cursor()
+                    collector = await self._collect(cursor)
+                total = await self._total(connection, cursor, collector, statement)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, ValueError, OverflowError) as error:
+            raise as_plumbline_error(error) from error
+        # A result that fills the validator's cap may go on beyond it.
+        capped = statement.cap_applied and collector.fetched >= statement.row_cap
+        truncated_by = collector.truncated_by or ("rows" if capped else None)
+        return ExecutionResult(
+            columns=columns,
+            rows=tuple(collector.rows),
+            row_count=len(collector.rows),
+            total_count=total,
+            truncated=truncated_by is not None,
+            truncated_by=truncated_by,
+            execution_ms=(time.monotonic() - started) * 1000,
+        )
+
+    async def _collect(self, cursor: "asyncpg.cursor.Cursor[Any]") -> RowCollector:
+        """Fetch until the result ends or one row more than may be shown is seen."""
+        collector = RowCollector(self._config.display_rows, self._config.max_result_bytes)
+        while collector.truncated_by is None:
+            wanted = collector.next_batch()
+            records = await cursor.fetch(wanted)
+            collector.add(records)
+            if len(records) < wanted:
+                break
+        return collector
+
+    async def _total(
+        self,
+        connection: PooledConnection,
+        cursor: "asyncpg.cursor.Cursor[Any]",
+        collector: RowCollector,
+        statement: ValidSql,
+    ) -> int | None:
+        """Rows of the whole result; None if the validator's row cap ended it, or the counting bound or time."""
+        total = collector.fetched
+        if collector.truncated_by is not None:
+            allowed = max(self._config.count_bound, total) - total + 1
+            counted = await self._count_on(connection, cursor, allowed)
+            if counted is None or counted == allowed:
+                return None
+            total += counted
+        return None if statement.cap_applied and total >= statement.row_cap else total
+
+    async def _count_on(
+        self,
+        connection: PooledConnection,
+        cursor: "asyncpg.cursor.Cursor[Any]",
+        at_most: int,
+    ) -> int | None:
+        """Move on without fetching. Running out of time costs the total, not the rows."""
+        limit = milliseconds(self._config.count_timeout_s)
+        try:
+            await connection.fetchval("SELECT set_config('statement_timeout', $1, true)", limit)
+            return await cursor.forward(at_most)
+        except asyncpg.QueryCanceledError:
+            return None

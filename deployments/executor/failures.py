@@ -1,0 +1,83 @@
+"""Driver and server failures as the errors that users may see. No driver or server text reaches ``message``."""
+
+import asyncpg
+
+from serve_app.errors import (
+    DatabaseUnavailable,
+    ExecutionFailed,
+    ExecutionTimeout,
+    PermissionDenied,
+    PlumblineError,
+)
+
+READ_ONLY = "This service only reads data, so nothing was changed. Ask a question about the data instead."
+TOO_LARGE = "The query needs more memory or space than it may use. Narrow it down, for example to one month."
+UNSUPPORTED_TYPE = "The result holds a kind of value that cannot be shown. Ask for other columns."
+
+# Exact SQLSTATEs first, then their two-character classes.
+BY_STATE: dict[str, PlumblineError] = {
+    "42501": PermissionDenied(),
+    "25006": PermissionDenied(READ_ONLY),
+    "57014": ExecutionTimeout(),
+    "25P03": ExecutionTimeout(),
+    "25P04": ExecutionTimeout(),
+    "55P03": ExecutionTimeout(
+        "The data is being changed by someone else right now. Please try again in a moment."
+    ),
+    "22012": ExecutionFailed(
+        "The query divides by zero for some rows. Ask for rows where that value is not zero."
+    ),
+    "22003": ExecutionFailed("A number in the query is too large. Use smaller numbers."),
+    "22008": ExecutionFailed("A date in the query is out of range. Use a date between the years 1 and 9999."),
+    "22007": ExecutionFailed("A date in the query cannot be read. Write dates like 2025-03-31."),
+    "22P02": ExecutionFailed(
+        "A value in the query does not fit the type of its column. Check the value you asked for."
+    ),
+    "21000": ExecutionFailed(
+        "Part of the query gave several rows where one was needed. Ask about one thing at a time."
+    ),
+    "42P01": ExecutionFailed("The query uses a table that does not exist. Try asking it in other words."),
+    "42703": ExecutionFailed("The query uses a column that does not exist. Try asking it in other words."),
+    "42601": ExecutionFailed("The query is not valid SQL. Try asking it in other words."),
+    "53200": ExecutionFailed(TOO_LARGE),
+    "53400": ExecutionFailed(TOO_LARGE),
+}
+BY_CLASS: dict[str, PlumblineError] = {
+    "08": DatabaseUnavailable(),
+    "28": DatabaseUnavailable(),
+    "3D": DatabaseUnavailable(),
+    "53": DatabaseUnavailable(),
+    "57": DatabaseUnavailable(),
+    "58": DatabaseUnavailable(),
+    "40": DatabaseUnavailable("The database was busy with another change. Please try again in a moment."),
+    "54": ExecutionFailed("The query is too complex for the database. Ask for less at a time."),
+    "22": ExecutionFailed("A value in the query does not fit the data. Check the values you asked for."),
+}
+
+
+def as_plumbline_error(error: BaseException) -> PlumblineError:
+    """The error to raise for anything that asyncpg or the network raises; ``detail`` keeps the cause for the log."""
+    if isinstance(error, PlumblineError):
+        return error
+    state = getattr(error, "sqlstate", None) if isinstance(error, asyncpg.PostgresError) else None
+    detail = f"{type(error).__name__} {state or '-'}: {error}"
+    if state:
+        known = BY_STATE.get(state) or BY_CLASS.get(state[:2]) or ExecutionFailed()
+        return type(known)(known.message, detail=detail)
+    if isinstance(error, TimeoutError):
+        return ExecutionTimeout(detail=detail)
+    if isinstance(error, asyncpg.UnsupportedClientFeatureError):
+        return ExecutionFailed(UNSUPPORTED_TYPE, detail=detail)
+    if isinstance(error, OSError | asyncpg.InterfaceError | asyncpg.InternalClientError):
+        return DatabaseUnavailable(detail=detail)
+    return ExecutionFailed(detail=detail)
+
+
+def is_interruption(error: BaseException) -> bool:
+    """A statement or a session that the server ended: the connection is not to be used again."""
+    return isinstance(as_plumbline_error(error), ExecutionTimeout | DatabaseUnavailable)
+
+
+def is_loss(error: BaseException) -> bool:
+    """The server went away, as opposed to a cancellation or a failing statement."""
+    return isinstance(error, Exception) and isinstance(as_plumbline_error(error), DatabaseUnavailable)

@@ -1,0 +1,220 @@
+"""Connections to the target database: opened when needed, replaced when the database comes back."""
+
+import asyncio
+import contextlib
+import functools
+import logging
+from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import asyncpg
+
+from deployments.executor.config import ExecutorConfig
+from deployments.executor.failures import is_interruption, is_loss
+from deployments.executor.formatting import json_text
+from deployments.executor.temporal import (
+    iso_date,
+    iso_instant,
+    iso_interval,
+    iso_time,
+    iso_time_with_zone,
+    iso_timestamp,
+)
+from serve_app.errors import DatabaseUnavailable
+
+PooledConnection = asyncpg.pool.PoolConnectionProxy
+
+logger = logging.getLogger(__name__)
+
+APPLICATION_NAME = "plumbline"
+# One connection above the queries' own, so that health and schema never wait behind them.
+SPARE_CONNECTIONS = 1
+DISCARD_TIMEOUT_S = 5.0
+TRANSACTION_TIMEOUT_VERSION = (17, 0)
+
+
+class ConnectionPool:
+    """Hands out read-only transactions; a pool that lost its server is dropped and built anew on the next use."""
+
+    def __init__(self, dsn: str, config: ExecutorConfig) -> None:
+        self._dsn = dsn
+        self._config = config
+        self._pool: asyncpg.Pool[asyncpg.Record] | None = None
+        self._opening = asyncio.Lock()
+        self._background: set[asyncio.Task[None]] = set()
+
+    @contextlib.asynccontextmanager
+    async def transaction(self, timeout_s: float) -> AsyncIterator[PooledConnection]:
+        """A connection inside a READ ONLY transaction with every limit set; always rolled back.
+
+        After a timeout or a cancellation the statement is cancelled on the server and the connection thrown away.
+
+        Raises:
+            DatabaseUnavailable: the database cannot be reached.
+        """
+        lease = await self._begin(timeout_s)
+        try:
+            yield lease.connection
+        except BaseException as error:
+            if isinstance(error, asyncpg.PostgresError) and not is_interruption(error):
+                await self._give_back(lease)
+            else:
+                self._spawn(self._discard(lease))
+            if is_loss(error):
+                self._drop(lease.pool)
+            raise
+        else:
+            await self._give_back(lease)
+
+    async def close(self) -> None:
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            await self._close(pool)
+        await asyncio.gather(*self._background, return_exceptions=True)
+
+    def figures(self) -> dict[str, int]:
+        if self._pool is None:
+            return {"connections": 0, "idle_connections": 0}
+        return {"connections": self._pool.get_size(), "idle_connections": self._pool.get_idle_size()}
+
+    async def _begin(self, timeout_s: float) -> "Lease":
+        """Begin a transaction; a connection that turns out dead is replaced once, since nothing ran on it yet."""
+        for attempt in (1, 2):
+            lease = await self._acquire()
+            try:
+                await lease.transaction.start()
+                await self._set_limits(lease.connection, timeout_s)
+            except BaseException as error:
+                self._spawn(self._discard(lease))
+                if is_loss(error):
+                    self._drop(lease.pool)
+                    if attempt == 1:
+                        continue
+                raise
+            return lease
+        raise DatabaseUnavailable
+
+    async def _acquire(self) -> "Lease":
+        pool = await self._current()
+        try:
+            async with asyncio.timeout(self._config.connect_timeout_s):
+                connection = await pool.acquire()
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+            self._drop(pool)
+            raise DatabaseUnavailable(detail=f"{type(error).__name__}: {error}") from error
+        return Lease(pool, connection, connection.transaction(readonly=True))
+
+    async def _set_limits(self, connection: PooledConnection, timeout_s: float) -> None:
+        """Set every limit for this transaction alone, so that it also works behind a transaction pooler."""
+        config = self._config
+        settings = {
+            "statement_timeout": milliseconds(timeout_s),
+            "lock_timeout": milliseconds(min(config.lock_timeout_s, timeout_s)),
+            "idle_in_transaction_session_timeout": milliseconds(config.idle_in_transaction_timeout_s),
+            "jit": "off",
+            "max_parallel_workers_per_gather": "0",
+            "search_path": f'"{config.introspection.schema_name}"',
+            "standard_conforming_strings": "on",
+            "timezone": config.time_zone,
+            "application_name": APPLICATION_NAME,
+        }
+        version = connection.get_server_version()
+        if (version.major, version.minor) >= TRANSACTION_TIMEOUT_VERSION:
+            settings["transaction_timeout"] = milliseconds(
+                timeout_s + config.count_timeout_s + DISCARD_TIMEOUT_S
+            )
+        calls = ", ".join(f"set_config(${2 * i + 1}, ${2 * i + 2}, true)" for i in range(len(settings)))
+        await connection.fetchrow(f"SELECT {calls}", *[text for pair in settings.items() for text in pair])
+
+    async def _current(self) -> "asyncpg.Pool[asyncpg.Record]":
+        async with self._opening:
+            if self._pool is None:
+                try:
+                    self._pool = await asyncpg.create_pool(
+                        self._dsn,
+                        min_size=0,
+                        max_size=self._config.max_concurrent_queries + SPARE_CONNECTIONS,
+                        statement_cache_size=0,
+                        timeout=self._config.connect_timeout_s,
+                        init=functools.partial(set_decoders, time_zone=self._config.time_zone),
+                    )
+                except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, ValueError) as error:
+                    raise DatabaseUnavailable(detail=f"{type(error).__name__}: {error}") from error
+            return self._pool
+
+    def _drop(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+        if self._pool is pool:
+            self._pool = None
+            self._spawn(self._close(pool))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+        task = asyncio.get_running_loop().create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+        return task
+
+    async def _close(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+        try:
+            await asyncio.wait_for(pool.close(), DISCARD_TIMEOUT_S)
+        except (TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            pool.terminate()
+
+    async def _give_back(self, lease: "Lease") -> None:
+        """Roll back and return to the pool, or discard if that fails; shielded, so that a cancellation cannot
+        leave a transaction open."""
+        await asyncio.shield(self._spawn(self._roll_back(lease)))
+
+    async def _roll_back(self, lease: "Lease") -> None:
+        try:
+            await asyncio.wait_for(lease.transaction.rollback(), DISCARD_TIMEOUT_S)
+            await lease.pool.release(lease.connection, timeout=DISCARD_TIMEOUT_S)
+        except (TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            await self._discard(lease)
+
+    async def _discard(self, lease: "Lease") -> None:
+        """Close the connection, after the cancel request that asyncpg sends for an interrupted statement is done."""
+        try:
+            await lease.connection.close(timeout=DISCARD_TIMEOUT_S)
+        except (TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+            logger.info("connection closed hard", extra={"cause": type(error).__name__})
+            with contextlib.suppress(asyncpg.InterfaceError):
+                lease.connection.terminate()
+        with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            await lease.pool.release(lease.connection)
+
+
+@dataclass(frozen=True)
+class Lease:
+    """A connection out of its pool, with the transaction on it."""
+
+    pool: "asyncpg.Pool[asyncpg.Record]"
+    connection: PooledConnection
+    transaction: "asyncpg.transaction.Transaction"
+
+
+def milliseconds(seconds: float) -> str:
+    # 0 would switch the limit off.
+    return str(max(1, round(seconds * 1000)))
+
+
+async def set_decoders(connection: "asyncpg.Connection[asyncpg.Record]", time_zone: str) -> None:
+    """Replace the driver's decoders that lose or refuse values. Nothing is ever sent as one of these types."""
+    zone = ZoneInfo(time_zone)
+    temporal: dict[str, Callable[[Any], str]] = {
+        "date": iso_date,
+        "time": iso_time,
+        "timetz": iso_time_with_zone,
+        "timestamp": iso_timestamp,
+        "timestamptz": lambda fields: iso_instant(fields, zone),
+        "interval": iso_interval,
+    }
+    for name, decoder in temporal.items():
+        await connection.set_type_codec(
+            name, schema="pg_catalog", encoder=str, decoder=decoder, format="tuple"
+        )
+    for name in ("json", "jsonb"):
+        await connection.set_type_codec(
+            name, schema="pg_catalog", encoder=str, decoder=json_text, format="text"
+        )
