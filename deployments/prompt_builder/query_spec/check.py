@@ -78,9 +78,9 @@ def _row_tables(expression: Expr, base: str, context: SpecContext) -> list[str]:
     for node in row_nodes(expression):
         if isinstance(node, ColumnRef):
             tables.append(node.table)
-        elif isinstance(node, Aggregate) or isinstance(node, Exists):
+        elif isinstance(node, Aggregate | Exists):
             tables.append(base)
-    return [t for t in tables if t]
+    return tables
 
 
 def check_spec(spec: QuerySpec, context: SpecContext) -> None:
@@ -266,6 +266,8 @@ class _Checker:
     def aggregate(self, node: Aggregate) -> Kind:
         if node.argument is None and node.name != "count":
             raise SpecError(f"{node.name} without a value", None, f"{node.name}(column)")
+        if node.argument is None and node.distinct:
+            raise SpecError("distinct without a value", None, "count(distinct column)")
         if isinstance(node.argument, Subquery):
             return self.count_of_spec(node, node.argument)
         table = anchor(node, self.bases[0], self.context)

@@ -4,7 +4,7 @@ import re
 from collections import deque
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 from deployments.prompt_builder.domain import Derived, DomainPack
 from serve_app.contracts import Column, ForeignKey, SchemaSnapshot, Table
@@ -41,6 +41,16 @@ class SpecContext:
     def derived(self) -> dict[tuple[str, str], Derived]:
         """Named values and predicates of the domain pack whose table exists in the live schema."""
         return {(d.table, d.name): d for d in self.domain.derived if d.table in self.tables}
+
+    @cached_property
+    def parsed_derived(self) -> dict[tuple[str, str], tuple[Any, ...]]:
+        """Cache of `derived.py`: the nodes of each derived value or predicate read so far."""
+        return {}
+
+    @cached_property
+    def canonical_names(self) -> dict[str, Any]:
+        """Cache of `canonical.py`: what the derived names spell out."""
+        return {}
 
     def is_value(self, table: str, name: str) -> bool:
         """True for a stored column or a derived value."""

@@ -454,7 +454,7 @@ class _Parser:
             )
             if depth < 0 or (depth == 0 and lexeme.kind == "name" and lexeme.value in {"if", "by", "per"}):
                 break
-            if following.value == "." and lexeme.value in self.context.tables:
-                if self.context.is_descendant(lexeme.value, base):
-                    found.append(lexeme.value)
+            names_table = following.value == "." and lexeme.value in self.context.tables
+            if names_table and self.context.is_descendant(lexeme.value, base):
+                found.append(lexeme.value)
         return tuple(dict.fromkeys(found))

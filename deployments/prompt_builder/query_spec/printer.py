@@ -57,6 +57,16 @@ def to_text(spec: QuerySpec | Cannot) -> str:
     return " ".join(parts)
 
 
+def expression_text(expression: Expr) -> str:
+    """Text of one expression with every name qualified."""
+    return _Printer(()).expression(expression)
+
+
+def condition_text(condition: Condition) -> str:
+    """Text of one condition with every name qualified."""
+    return _Printer(()).condition(condition)
+
+
 class _Printer:
     """Prints within scopes; only columns of the query's own table, outside of aggregates over others, go unqualified."""
 

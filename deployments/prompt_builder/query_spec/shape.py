@@ -1,0 +1,59 @@
+"""What kind of query a specification is: rows, groups, or a single row of subqueries."""
+
+from deployments.prompt_builder.query_spec.check import anchor
+from deployments.prompt_builder.query_spec.context import SpecContext
+from deployments.prompt_builder.query_spec.nodes import (
+    Aggregate,
+    ColumnRef,
+    Condition,
+    Exists,
+    Expr,
+    Predicate,
+    QuerySpec,
+    Subquery,
+    Window,
+)
+from deployments.prompt_builder.query_spec.walk import children, own_nodes, row_nodes
+
+
+def is_base_aggregate(node: object, base: str, context: SpecContext) -> bool:
+    """True for an aggregate over the rows of the query itself, not over a descendant table of each row."""
+    if not isinstance(node, Aggregate) or isinstance(node.argument, Subquery):
+        return False
+    return anchor(node, base, context) == base
+
+
+def base_aggregates(node: Expr | Condition, base: str, context: SpecContext) -> list[Aggregate]:
+    """The outermost aggregates over the base's rows inside a node."""
+    if isinstance(node, Subquery | Exists):
+        return []
+    if isinstance(node, Aggregate):
+        return [node] if is_base_aggregate(node, base, context) else []
+    return [found for child in children(node) for found in base_aggregates(child, base, context)]
+
+
+def is_grouped(spec: QuerySpec, context: SpecContext) -> bool:
+    """True if the result has one row per group (or one row in all) rather than one per row of the table."""
+    shown = (*spec.show, *(key.expression for key in spec.sort))
+    if any(_groups(item, spec.table, context) for item in shown):
+        return True
+    return any(_groups(c, spec.table, context) and not reads_rows(c, spec.table, context) for c in spec.where)
+
+
+def _groups(node: Expr | Condition, base: str, context: SpecContext) -> bool:
+    """True if the node holds an aggregate of its query's own groups; `per` and `all` make it a value of a row."""
+    return any(a.scope == "group" and not a.per for a in base_aggregates(node, base, context))
+
+
+def reads_rows(node: Expr | Condition, base: str, context: SpecContext) -> bool:
+    """True if the node has a column, predicate or descendant aggregate of a row outside of base aggregates."""
+    for part in row_nodes(node):
+        if isinstance(part, ColumnRef | Predicate | Exists):
+            return True
+        if isinstance(part, Aggregate) and not is_base_aggregate(part, base, context):
+            return not isinstance(part.argument, Subquery)
+    return False
+
+
+def windows(node: Expr | Condition) -> list[Window]:
+    return [part for part in own_nodes(node) if isinstance(part, Window)]
