@@ -18,15 +18,21 @@ FORMER_NAMES = {
 FORMER_USER = "anonymous"
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u2028\u2029]")
+# Half of a pair, as JSON's \\ud800 gives it: no text, and no encoding takes it.
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
 def _without_controls(value: object) -> object:
     """Control characters mean nothing in a question and cannot be stored by PostgreSQL (NUL)."""
-    return _CONTROL.sub(" ", value).strip() if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    if _SURROGATE.search(value):
+        raise ValueError("must be valid Unicode text")
+    return _CONTROL.sub(" ", value).strip()
 
 
 def _plain_id(value: str) -> str:
-    if _CONTROL.search(value) or value != value.strip():
+    if not value.isprintable() or value != value.strip():
         raise ValueError("must not hold control characters or blanks at its ends")
     return value
 

@@ -43,6 +43,23 @@ class BodyTooLarge(Exception):
     """The body went over the limit while it was read."""
 
 
+class _BoundedBody:
+    """A request's body that is not read beyond a limit, whatever its length header says."""
+
+    def __init__(self, receive: Receive, max_bytes: int) -> None:
+        self._receive = receive
+        self._left = max_bytes
+        self.too_large = False
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        self._left -= len(message.get("body", b""))
+        if self._left < 0:
+            self.too_large = True
+            raise BodyTooLarge
+        return message
+
+
 class EdgeMiddleware:
     """Plain ASGI, so that streams and cancellation pass through untouched."""
 
@@ -58,6 +75,7 @@ class EdgeMiddleware:
         request_id = accepted_request_id(headers.get("x-request-id"))
         request_id_var.set(request_id)
         inner = {**scope, "headers": [h for h in scope["headers"] if h[0] not in PROXY_CONTROLS]}
+        body = _BoundedBody(receive, self._max_body_bytes)
         started = False
 
         async def send_with_id(message: Message) -> None:
@@ -67,15 +85,19 @@ class EdgeMiddleware:
                 MutableHeaders(scope=message)["x-request-id"] = request_id
             await send(message)
 
+        async def send_unless_too_large(message: Message) -> None:
+            # FastAPI takes any failure to read a body for bad JSON; its answer is replaced.
+            if not body.too_large:
+                await send_with_id(message)
+            elif not started:
+                await self._too_large()(scope, receive, send_with_id)
+
         try:
             refusal = self._refusal(scope["method"], headers)
             if refusal is not None:
                 await refusal(scope, receive, send_with_id)
                 return
-            await self._app(inner, self._limited(receive), send_with_id)
-        except BodyTooLarge:
-            if not started:
-                await self._too_large()(scope, receive, send_with_id)
+            await self._app(inner, body.receive, send_unless_too_large)
         except Exception as error:
             log_error(error, request_id, path=scope["path"])
             if started:
@@ -96,16 +118,3 @@ class EdgeMiddleware:
     def _too_large(self) -> Response:
         message = f"The body is larger than {self._max_body_bytes:,} bytes. Send a shorter question."
         return failure(InvalidRequest(message), status=413)
-
-    def _limited(self, receive: Receive) -> Receive:
-        seen = 0
-
-        async def limited() -> Message:
-            nonlocal seen
-            message = await receive()
-            seen += len(message.get("body", b""))
-            if seen > self._max_body_bytes:
-                raise BodyTooLarge
-            return message
-
-        return limited

@@ -181,6 +181,7 @@ _FAULTS = {
     "string_type": "must be text",
     "string_unicode": "must be valid Unicode text",
     "string_too_short": "must not be empty",
+    "too_short": "must not be empty",
     "extra_forbidden": "is not a known field",
     "bool_parsing": "must be true or false",
     "model_attributes_type": "must be a JSON object",

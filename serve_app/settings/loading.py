@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from serve_app.errors import ConfigurationError
-from serve_app.settings.registry import allowed_values, alternatives, is_secret, leaves, variable_of
+from serve_app.settings.registry import DERIVED, allowed_values, alternatives, is_secret, leaves, variable_of
 from serve_app.settings.tree import Settings
 
 CONFIG_VARIABLE = "PLUMBLINE_CONFIG"
@@ -106,7 +106,7 @@ def _drop_unknown_keys(values: Tree, model: type[BaseModel], prefix: str) -> lis
     faults: list[Fault] = []
     for key in list(values):
         field = model.model_fields.get(str(key))
-        if field is None:
+        if field is None or f"{prefix}{key}" in DERIVED:
             faults.append(
                 Fault(f"{prefix}{key}", f"is not a setting{_did_you_mean(str(key), model.model_fields)}")
             )

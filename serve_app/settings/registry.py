@@ -28,20 +28,23 @@ KEPT_NAMES: dict[str, str] = {
     "generation.max_retries": "MISTRAL_MAX_RETRIES",
     "generation.retry_delay_s": "MISTRAL_RETRY_DELAY",
     "generation.timeout_s": "MISTRAL_GENERATION_TIMEOUT",
-    "conversation.max_history": "MISTRAL_MAX_CONVERSATION_HISTORY",
-    "conversation.max_context_tokens": "MISTRAL_MAX_CONTEXT_TOKENS",
+    "prompt.max_history": "MISTRAL_MAX_CONVERSATION_HISTORY",
+    "prompt.max_context_tokens": "MISTRAL_MAX_CONTEXT_TOKENS",
     "conversation.store_url": "PLUMBLINE_STORE_URL",
     "database.url": "DATABASE_URL",
     "database.supabase_url": "SUPABASE_URL",
     "database.supabase_key": "SUPABASE_KEY",
     "domain.pack": "PLUMBLINE_DOMAIN_PACK",
-    "validator.policy": "PLUMBLINE_POLICY",
+    "policy.name": "PLUMBLINE_POLICY",
     "logging.level": "LOG_LEVEL",
     "logging.file": "LOG_FILE",
     "server.host": "PLUMBLINE_HOST",
     "server.port": "PLUMBLINE_PORT",
     "server.data_dir": "PLUMBLINE_DATA_DIR",
 }
+
+# Follow from the model profile, so nobody sets them beside it.
+DERIVED = frozenset({"prompt.profile"})
 
 
 class SettingInfo(NamedTuple):
@@ -65,7 +68,7 @@ def leaves(model: type[BaseModel] = Settings, prefix: str = "") -> Iterator[tupl
         inner = field.annotation
         if isinstance(inner, type) and issubclass(inner, BaseModel):
             yield from leaves(inner, f"{prefix}{name}.")
-        else:
+        elif f"{prefix}{name}" not in DERIVED:
             yield f"{prefix}{name}", field
 
 

@@ -11,6 +11,9 @@ from urllib.parse import quote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
+from deployments.executor.config import ExecutorConfig
+from deployments.prompt_builder.config import PromptConfig
+from deployments.sql_validator.config import ValidatorConfig
 from serve_app.paths import named_config, resolve
 
 
@@ -95,14 +98,8 @@ class GenerationSettings(Section):
 
 
 class ConversationSettings(Section):
-    """What a follow-up question may refer back to, and where it is kept."""
+    """Where conversations are kept. How many exchanges a question may refer back to is ``prompt.max_history``."""
 
-    max_history: int = Field(
-        default=5, ge=0, le=50, description="Past exchanges a question may refer back to"
-    )
-    max_context_tokens: int = Field(
-        default=2000, ge=0, le=100_000, description="Tokens that past exchanges may take in a prompt"
-    )
     store_url: SecretStr | None = Field(
         default=None,
         description="URL of the conversation store (postgresql+asyncpg://…); unset: SQLite in data_dir",
@@ -122,12 +119,6 @@ class DatabaseSettings(Section):
     supabase_key: SecretStr | None = Field(
         default=None,
         description="Database password of the Supabase project (an API key cannot open PostgreSQL)",
-    )
-    schema_cache_ttl_s: float = Field(
-        default=300.0, ge=1.0, le=86_400.0, description="Seconds for which the schema is not read again"
-    )
-    statement_timeout_s: float = Field(
-        default=15.0, gt=0.0, le=600.0, description="Time limit of one statement, in seconds"
     )
 
     @field_validator("url")
@@ -175,32 +166,20 @@ class DomainSettings(Section):
         return pack
 
 
-class ValidatorSettings(Section):
-    """What a statement may do."""
+class PolicySettings(Section):
+    """What callers may see and run."""
 
-    policy: str = Field(
+    name: str = Field(
         default="default",
         min_length=1,
-        max_length=100,
-        description="Policy of every caller, a file under configs/policies/ (without .yaml)",
+        max_length=64,
+        description="Policy of every caller, a file under configs/policies/ (without its suffix)",
     )
-    default_rows: int = Field(
-        default=100, ge=1, le=100_000, description="Rows returned when a question names no number"
-    )
-    max_rows: int = Field(default=1000, ge=1, le=100_000, description="Most rows ever returned")
 
-    @field_validator("policy")
+    @field_validator("name")
     @classmethod
-    def _policy_is_there(cls, policy: str) -> str:
-        return _existing_config("policies", policy)
-
-    @model_validator(mode="after")
-    def _default_within_maximum(self) -> Self:
-        if self.default_rows > self.max_rows:
-            raise ValueError(
-                f"default_rows is {self.default_rows}; allowed: at most max_rows ({self.max_rows})"
-            )
-        return self
+    def _policy_is_there(cls, name: str) -> str:
+        return _existing_config("policies", name)
 
 
 class LimitSettings(Section):
@@ -280,7 +259,10 @@ class Settings(Section):
     conversation: ConversationSettings = ConversationSettings()
     database: DatabaseSettings = DatabaseSettings()
     domain: DomainSettings = DomainSettings()
-    validator: ValidatorSettings = ValidatorSettings()
+    policy: PolicySettings = PolicySettings()
+    prompt: PromptConfig = PromptConfig()
+    validator: ValidatorConfig = ValidatorConfig()
+    executor: ExecutorConfig = ExecutorConfig()
     limits: LimitSettings = LimitSettings()
     features: FeatureSettings = FeatureSettings()
     logging: LoggingSettings = LoggingSettings()
