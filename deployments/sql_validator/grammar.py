@@ -1,0 +1,195 @@
+"""PostgreSQL's own grammar (libpg_query through postgast): scan, parse, regenerate, compare.
+
+The C library recurses on deep trees and would end the process, so text reaches ``parse`` only after the
+text and token rules passed. ``scan`` is an iterative lexer and safe on any bounded text.
+"""
+
+import ctypes
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import import_module, resources
+from typing import Any
+
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory  # type: ignore[import-untyped]
+from postgast import PgQueryError, deparse, scan
+from postgast.errors import check_error
+from postgast.native import lib
+
+# Message classes and enum values, built when imported; the stub beside them is not valid Python.
+pg: Any = import_module("postgast.pg_query_pb2")
+
+# A protobuf message of the parse tree; postgast ships no types that mypy can follow.
+Node = Any
+
+_LOCATION_FIELDS = frozenset(
+    {
+        "location",
+        "name_location",
+        "stmt_location",
+        "stmt_len",
+        "list_start",
+        "list_end",
+        "rexpr_list_start",
+        "rexpr_list_end",
+    }
+)
+
+
+class GrammarError(Exception):
+    """PostgreSQL's grammar refuses the text. ``position`` counts characters, None if unknown."""
+
+    def __init__(self, reason: str, position: int | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.position = position
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One lexical token; offsets in characters of the text."""
+
+    kind: int
+    text: str
+    start: int
+    end: int
+
+    @property
+    def word(self) -> str:
+        """The token in lower case, to compare with keywords."""
+        return self.text.lower()
+
+
+class Source:
+    """A statement's text with byte offsets, which the C library counts in, turned into character offsets."""
+
+    def __init__(self, sql: str) -> None:
+        self.sql = sql
+        self.data = sql.encode("utf-8")
+
+    @cached_property
+    def _ascii(self) -> bool:
+        return len(self.data) == len(self.sql)
+
+    def character(self, byte: int) -> int:
+        """Offset in characters of an offset in bytes."""
+        return byte if self._ascii else len(self.data[:byte].decode("utf-8", "replace"))
+
+    def tokens(self) -> tuple[Token, ...]:
+        """The text's tokens, comments included.
+
+        Raises:
+            GrammarError: a literal, identifier or comment does not end.
+        """
+        try:
+            found = scan(self.sql).tokens
+        except PgQueryError as fault:
+            raise self.error(fault) from fault
+        data = self.data
+        if self._ascii:
+            return tuple(Token(t.token, self.sql[t.start : t.end], t.start, t.end) for t in found)
+        return tuple(
+            Token(
+                t.token,
+                data[t.start : t.end].decode("utf-8", "replace"),
+                self.character(t.start),
+                self.character(t.end),
+            )
+            for t in found
+        )
+
+    def error(self, fault: PgQueryError) -> GrammarError:
+        position = self.character(fault.cursorpos - 1) if fault.cursorpos > 0 else None
+        return GrammarError(str(fault.message), position)
+
+
+def parse(source: Source) -> tuple[Node, bytes]:
+    """The parse tree and its serialized form.
+
+    Raises:
+        GrammarError: a syntax error, or a tree nested deeper than protobuf reads (about 45 levels).
+    """
+    result = lib.pg_query_parse_protobuf(source.data)
+    try:
+        check_error(result)
+        data = ctypes.string_at(result.parse_tree.data, result.parse_tree.len)
+    except PgQueryError as fault:
+        raise source.error(fault) from fault
+    finally:
+        lib.pg_query_free_protobuf_parse_result(result)
+    try:
+        return pg.ParseResult.FromString(data), data
+    except Exception as fault:
+        raise GrammarError("the statement is nested too deeply") from fault
+
+
+def regenerate(tree: Node) -> str:
+    """SQL text of a parse tree, written by libpg_query's C deparser.
+
+    Raises:
+        GrammarError: the tree cannot be written.
+    """
+    try:
+        return str(deparse(tree))
+    except PgQueryError as fault:
+        raise GrammarError(str(fault.message)) from fault
+
+
+def children(message: Node) -> Iterator[Node]:
+    """The messages directly below a message, in field order."""
+    for field, value in message.ListFields():
+        if field.message_type is not None:
+            if field.is_repeated:
+                yield from value
+            else:
+                yield value
+
+
+def unwrap(node: Node) -> Node:
+    """The concrete message inside a ``Node`` wrapper."""
+    kind = node.WhichOneof("node")
+    if kind is None:
+        raise GrammarError("the tree holds an empty node")
+    return getattr(node, kind)
+
+
+def strings(nodes: Any) -> tuple[str, ...]:
+    """The values of a list of String nodes, such as a qualified name.
+
+    Raises:
+        GrammarError: an element is not a string.
+    """
+    values = []
+    for node in nodes:
+        if node.WhichOneof("node") != "string":
+            raise GrammarError("a name holds something other than names")
+        values.append(node.string.sval)
+    return tuple(values)
+
+
+def _location_free_class() -> Any:
+    """ParseResult of a schema without the location fields, so that C code can compare trees."""
+    files = descriptor_pb2.FileDescriptorSet.FromString(
+        resources.files("postgast").joinpath("pg_query.desc").read_bytes()
+    )
+    pool = descriptor_pool.DescriptorPool()
+    for file in files.file:
+        for message in file.message_type:
+            kept = [f for f in message.field if f.name not in _LOCATION_FIELDS]
+            del message.field[:]
+            message.field.extend(kept)
+        pool.Add(file)
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName("pg_query.ParseResult"))
+
+
+_LocationFree = _location_free_class()
+
+
+def same_tree(left: bytes, right: bytes) -> bool:
+    """Whether two serialized trees are equal but for the places in the text."""
+    trees = []
+    for data in (left, right):
+        tree = _LocationFree.FromString(data)
+        tree.DiscardUnknownFields()
+        trees.append(tree)
+    return bool(trees[0] == trees[1])

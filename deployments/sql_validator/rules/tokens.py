@@ -1,0 +1,219 @@
+"""Rules on the tokens of PostgreSQL's lexer. They run before any parser and protect the parsers.
+
+sqlglot takes twice the time for each level of a call named like a type or of an array bracket, and recurses
+on brackets; libpg_query recurses on chains of operators and ends the process when the stack does. The
+literal rules refuse the forms that the two lexers cut differently.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterator
+
+from sqlglot.dialects.postgres import Postgres
+
+from deployments.sql_validator.grammar import Token, pg
+from deployments.sql_validator.rules.base import TOO_COMPLEX, UNREADABLE, TokenRule, TokenText, violation
+from serve_app.contracts import Violation
+
+_COMMENTS = frozenset({pg.SQL_COMMENT, pg.C_COMMENT})
+_LITERALS_REFUSED = {
+    pg.BCONST: "a bit-string literal",
+    pg.XCONST: "a hexadecimal literal",
+    pg.USCONST: "a U&'…' literal",
+    pg.UIDENT: 'a U&"…" identifier',
+    pg.NCHAR: "NCHAR or N'…'",
+}
+_OPEN = frozenset("([")
+_CLOSE = frozenset(")]")
+_TYPE_WORDS = frozenset(
+    word.lower() for word, kind in Postgres.Tokenizer.KEYWORDS.items() if kind in Postgres.Parser.TYPE_TOKENS
+) - {"null", "union", "name"}
+
+# Tokens that nest the tree one level deeper each; the next comma, AND, OR or clause starts a new chain.
+_CHAIN_WORDS = frozenset(
+    {"is", "not", "collate", "at", "isnull", "notnull", "like", "ilike", "similar", "in", "between"}
+)
+_SET_WORDS = frozenset({"union", "intersect", "except"})
+_CHAIN_ENDS = frozenset(
+    {
+        "and",
+        "or",
+        "when",
+        "then",
+        "else",
+        "select",
+        "from",
+        "where",
+        "group",
+        "having",
+        "order",
+        "on",
+        "as",
+        "limit",
+    }
+)
+_OPERATOR_CHARACTERS = frozenset("+-*/<>=~!@#%^&|`?")
+# Signs and NOTs before one value; each is a level of recursion in sqlglot. People write two at most.
+_PREFIX_RUN = 8
+
+
+def enough_tokens(text: TokenText) -> list[Violation]:
+    if len(text.tokens) <= text.config.max_tokens:
+        return []
+    reason = f"the statement has {len(text.tokens)} tokens, at most {text.config.max_tokens} are allowed"
+    return [violation("tokens", reason, TOO_COMPLEX)]
+
+
+def bounded_nesting(text: TokenText) -> list[Violation]:
+    """Brackets and CASE at most ``max_depth`` deep, calls named like types and arrays ``max_type_call_depth``."""
+    frames: list[bool] = []
+    before = ""
+    for token in _code(text.tokens):
+        word = token.word
+        if word in _OPEN or word == "case":
+            frames.append(word == "[" or (word == "(" and before in _TYPE_WORDS))
+            if len(frames) > text.config.max_depth:
+                reason = f"brackets or CASE are nested deeper than {text.config.max_depth} levels"
+                return [violation("nesting", reason, TOO_COMPLEX, token.start)]
+            if sum(frames) > text.config.max_type_call_depth:
+                reason = "calls named like types (date, text, numeric …) or arrays are nested too deeply"
+                return [violation("nesting", reason, TOO_COMPLEX, token.start)]
+        elif (word in _CLOSE or word == "end") and frames:
+            frames.pop()
+        before = word
+    return []
+
+
+def bounded_chains(text: TokenText) -> list[Violation]:
+    """At most ``max_chain`` operators in one expression, set operations and joins in one query."""
+    frames = [_Chains()]
+    for token in _code(text.tokens):
+        word = token.word
+        if word in _OPEN:
+            frames.append(_Chains())
+        elif word in _CLOSE:
+            if len(frames) > 1:
+                frames.pop()
+        else:
+            frames[-1].add(token, word)
+            longest = frames[-1].longest
+            if longest > text.config.max_chain:
+                reason = f"more than {text.config.max_chain} operators, joins or set operations in a row"
+                return [violation("nesting", reason, TOO_COMPLEX, token.start)]
+            if frames[-1].prefixes > _PREFIX_RUN:
+                reason = f"more than {_PREFIX_RUN} signs or NOTs in front of one value"
+                return [violation("nesting", reason, TOO_COMPLEX, token.start)]
+    return []
+
+
+class _Chains:
+    """Lengths of the chains that are open between one pair of brackets."""
+
+    def __init__(self) -> None:
+        self.operators = 0
+        self.set_operations = 0
+        self.joins = 0
+        self.prefixes = 0
+
+    @property
+    def longest(self) -> int:
+        return max(self.operators, self.set_operations, self.joins)
+
+    def add(self, token: Token, word: str) -> None:
+        if word == "," or word in _CHAIN_ENDS:
+            self.operators = self.prefixes = 0
+        elif word in _SET_WORDS:
+            self.set_operations += 1
+            self.operators = self.joins = 0
+        elif word == "join":
+            self.joins += 1
+        elif word in _CHAIN_WORDS or _is_operator(token):
+            self.operators += 1
+            self.prefixes += 1
+        else:
+            self.prefixes = 0
+
+
+def _is_operator(token: Token) -> bool:
+    return token.text[0] in _OPERATOR_CHARACTERS or token.text == "::"
+
+
+def plain_literals(text: TokenText) -> list[Violation]:
+    """Only '…' strings on one piece, decimal numbers and "…" identifiers without invisible characters."""
+    found = []
+    for token in _code(text.tokens):
+        form = _refused_form(token)
+        if form:
+            reason = f"{form} is not allowed; write a plain '…' literal or name"
+            found.append(violation("literal", reason, UNREADABLE, token.start))
+    return found
+
+
+def _refused_form(token: Token) -> str | None:
+    if token.kind in _LITERALS_REFUSED:
+        return _LITERALS_REFUSED[token.kind]
+    if token.kind == pg.SCONST:
+        if token.text[0] == "$":
+            return "a $$…$$ literal"
+        escaped = token.text[0] in "eE"
+        body = token.text[1 + escaped : -1].replace("''", "")
+        if "'" in body:
+            return "a literal continued over lines"
+        # The regenerated text has E'…' with doubled backslashes, which every lexer reads alike; no other
+        # escape is.
+        if escaped and "\\" in body.replace("\\\\", ""):
+            return "an E'…' literal with escapes"
+    elif token.kind == pg.IDENT and token.text[0] == '"':
+        if any(unicodedata.category(c)[0] in "ZC" and c != " " for c in token.text):
+            return "an identifier with invisible characters"
+    elif not token.text.isascii():
+        return f"the name {token.text!r} outside of double quotes"
+    elif token.kind in (pg.ICONST, pg.FCONST) and not re.fullmatch(r"\d*\.?\d*([eE][+-]?\d+)?", token.text):
+        return f"the number {token.text!r}"
+    return None
+
+
+def no_parameters(text: TokenText) -> list[Violation]:
+    """No $1 and the like: there is nobody to fill them in."""
+    return [
+        violation("parameter", f"{t.text} is a parameter; write the value itself", UNREADABLE, t.start)
+        for t in text.tokens
+        if t.kind == pg.PARAM
+    ]
+
+
+def separate_comments(text: TokenText) -> list[Violation]:
+    """A comment glued to an operator is cut off differently by different lexers."""
+    found = []
+    for before, token in zip(text.tokens, text.tokens[1:], strict=False):
+        if token.kind in _COMMENTS and before.end == token.start and _is_operator(before):
+            reason = "a comment follows an operator without a space; leave the comment out"
+            found.append(violation("comment", reason, UNREADABLE, token.start))
+    return found
+
+
+def nothing_between(text: TokenText) -> list[Violation]:
+    """Between tokens stand only ASCII blanks, so that no lexer sees something that another skips."""
+    end = 0
+    sql = text.source.sql
+    for token in (*text.tokens, None):
+        start = token.start if token else len(sql)
+        if sql[end:start].strip(" \t\n\r"):
+            return [violation("characters", "there is something unreadable between words", UNREADABLE, end)]
+        end = token.end if token else start
+    return []
+
+
+def _code(tokens: tuple[Token, ...]) -> Iterator[Token]:
+    return (t for t in tokens if t.kind not in _COMMENTS)
+
+
+TOKEN_RULES: tuple[TokenRule, ...] = (
+    enough_tokens,
+    bounded_nesting,
+    bounded_chains,
+    plain_literals,
+    no_parameters,
+    separate_comments,
+    nothing_between,
+)

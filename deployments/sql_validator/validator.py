@@ -1,0 +1,126 @@
+"""Decides whether a statement may run, and rewrites it to the text that does.
+
+PostgreSQL's own grammar reads the statement, the policy's lists and a resolver of every name judge the
+tree, sqlglot must read the same names, and what is given back is regenerated from the checked tree: never
+the bytes that came in.
+"""
+
+import logging
+from collections.abc import Iterable
+
+from deployments.sql_validator.config import ValidatorConfig
+from deployments.sql_validator.grammar import GrammarError, Node, Source, parse, regenerate, same_tree
+from deployments.sql_validator.policy import Policies, Rights, UnknownPolicy
+from deployments.sql_validator.row_cap import apply_row_cap
+from deployments.sql_validator.rules import AGREEMENT_RULES, NAME_RULES, TEXT_RULES, TOKEN_RULES, TREE_RULES
+from deployments.sql_validator.rules.base import (
+    TOO_COMPLEX,
+    UNREADABLE,
+    UNSAFE,
+    ParsedStatement,
+    TokenText,
+    TreeRule,
+    violation,
+)
+from deployments.sql_validator.tree import index, single_select
+from serve_app.contracts import RejectedSql, SchemaSnapshot, ValidSql, Violation
+
+_log = logging.getLogger(__name__)
+
+# Sent back to the model; more would only dilute the prompt.
+_MOST_VIOLATIONS = 8
+
+
+class Rejection(Exception):
+    """Ends the checks of one statement with its violations."""
+
+    def __init__(self, violations: Iterable[Violation]) -> None:
+        super().__init__()
+        self.violations = tuple(violations)
+
+
+class Validator:
+    """Checks statements against the policies of a folder. Holds no state of a statement, so threads may share it."""
+
+    def __init__(self, policies: Policies, config: ValidatorConfig | None = None) -> None:
+        self.policies = policies
+        self.config = config or ValidatorConfig()
+
+    def validate(
+        self, sql: str, policy_name: str, schema: SchemaSnapshot | None = None
+    ) -> ValidSql | RejectedSql:
+        """The verdict on one statement. Never raises: whatever goes wrong is a refusal.
+
+        Without a schema the policy's own column lists are taken for the schema.
+        """
+        try:
+            return self._validate(sql, self.policies.rights(policy_name, schema))
+        except Rejection as rejection:
+            return RejectedSql(violations=rejection.violations[:_MOST_VIOLATIONS])
+        except GrammarError as fault:
+            return _rejected(violation("syntax", fault.reason, UNREADABLE, fault.position))
+        except UnknownPolicy as fault:
+            return _rejected(
+                violation("policy", str(fault), "Your access rights are not set up. Ask your administrator.")
+            )
+        except (RecursionError, MemoryError):
+            return _rejected(violation("nesting", "the statement is too complex to check", TOO_COMPLEX))
+        except Exception:
+            _log.exception("a check failed; the statement is refused")
+            return _rejected(violation("internal", "the statement could not be checked", UNSAFE))
+
+    def _validate(self, sql: str, rights: Rights) -> ValidSql:
+        for text_rule in TEXT_RULES:
+            _stop_on(text_rule(sql, self.config))
+        source = Source(sql)
+        text = TokenText(source, source.tokens(), self.config)
+        for token_rule in TOKEN_RULES:
+            _stop_on(token_rule(text))
+        tree, _ = parse(source)
+        statement = self._read(source, tree, rights)
+        for rules in (TREE_RULES, NAME_RULES, AGREEMENT_RULES):
+            _stop_on(_apply(rules, statement))
+        cap = min(rights.row_cap or self.config.row_cap, self.config.row_cap)
+        applied = apply_row_cap(tree, cap)
+        return ValidSql(sql=_text_of(tree), tables=_tables(statement), row_cap=cap, cap_applied=applied)
+
+    def _read(self, source: Source, tree: Node, rights: Rights) -> ParsedStatement:
+        select = single_select(tree)
+        if isinstance(select, Violation):
+            raise Rejection([select])
+        kinds, violations = index(select)
+        _stop_on(violations)
+        return ParsedStatement(source, select, kinds, rights, self.config)
+
+
+def _apply(rules: tuple[TreeRule, ...], statement: ParsedStatement) -> list[Violation]:
+    return [found for rule in rules for found in rule(statement)]
+
+
+def _stop_on(violations: list[Violation]) -> None:
+    if violations:
+        raise Rejection(violations)
+
+
+def _rejected(found: Violation) -> RejectedSql:
+    return RejectedSql(violations=(found,))
+
+
+def _tables(statement: ParsedStatement) -> tuple[str, ...]:
+    """Allowed tables that the statement names; a CTE of the same name counts, to be on the safe side."""
+    return tuple(
+        sorted({t.relname for t in statement.of("RangeVar") if t.relname in statement.rights.tables})
+    )
+
+
+def _text_of(tree: Node) -> str:
+    """The text of a tree, proven to read as that tree again.
+
+    Raises:
+        GrammarError: it does not.
+    """
+    sql = regenerate(tree)
+    _, again = parse(Source(sql))
+    if not same_tree(tree.SerializeToString(), again):
+        raise GrammarError("the statement cannot be written down again exactly; write it more plainly")
+    return sql
