@@ -1,0 +1,288 @@
+"""Numbers and amounts of a question: "$1.5m", "five and ten million dollars", "11%", "top five", "a fifth"."""
+
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Literal
+
+from deployments.prompt_builder.linking.numerals import (
+    SCALES,
+    SUFFIX_SCALES,
+    TENS,
+    UNITS,
+    digits_number,
+    words_number,
+)
+
+Unit = Literal["money", "percent", "count", "hours", "days", "weeks", "months", "years", "other"]
+Kind = Literal[
+    "money", "percent", "count", "hours", "days", "weeks", "months", "years", "times", "rank", "number"
+]
+
+_UNIT_WORDS: dict[str, Kind] = {
+    "dollars": "money", "dollar": "money", "bucks": "money", "buck": "money", "usd": "money", "grand": "money",
+    "percent": "percent", "percentage": "percent", "points": "percent",
+    "hour": "hours", "hours": "hours", "day": "days", "days": "days", "week": "weeks", "weeks": "weeks",
+    "month": "months", "months": "months", "year": "years", "years": "years",
+    "times": "times", "x": "times", "fold": "times",
+}  # fmt: skip
+_SUFFIX_KINDS: dict[str, Kind] = {
+    "x": "times", "h": "hours", "hr": "hours", "hrs": "hours", "pct": "percent", "d": "days",
+}  # fmt: skip
+_MULTIPLES = {"twice": 2, "double": 2, "triple": 3, "thrice": 3, "quadruple": 4}
+_FRACTIONS = {
+    "half": Decimal(50), "halves": Decimal(50), "third": Decimal("33.333333"), "thirds": Decimal("33.333333"),
+    "quarter": Decimal(25), "quarters": Decimal(25), "fifth": Decimal(20), "fifths": Decimal(20),
+    "tenth": Decimal(10), "tenths": Decimal(10), "eighth": Decimal("12.5"), "eighths": Decimal("12.5"),
+}  # fmt: skip
+_ORDINALS = {
+    "second": 2,
+    "third": 3,
+    "fourth": 4,
+    "fifth": 5,
+    "sixth": 6,
+    "seventh": 7,
+    "eighth": 8,
+    "ninth": 9,
+    "tenth": 10,
+}
+_JOINTS = {"and", "to", "or", "-", ","}
+# "one" is a number only beside a comparison; elsewhere it is a pronoun.
+_ONE_AFTER = frozenset(["than", "least", "most", "exactly", "only", "top", "over", "under", "above", "below", "just", "first", "last", "next"])
+_ONE_BEFORE = frozenset(["or", "more", "plus", "hundred", "thousand", "million", "billion", "percent", "dollar"])
+_COUNT_AFTER = frozenset(["top", "bottom", "first", "last", "next", "best", "worst", "previous", "another"])
+_DEFINITE = frozenset(["our", "their", "these", "those", "my", "both"])
+_HALF_AFTER = frozenset(["than", "least", "over", "under", "even", "about", "only", "nearly", "almost", "exactly"])
+_HALF_BEFORE = frozenset(
+    ["of", "done", "way", "complete", "built", "finished", "their", "the", "its", "spent", "used", "gone", "through", "paid", "full", "empty", "or", "percent"]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AmountMatch:
+    """Words [start, end) of the question and the number they mean; a fraction counts as percent."""
+
+    start: int
+    end: int
+    value: Decimal
+    kind: Kind
+    scaled: bool = False
+
+    @property
+    def unit(self) -> Unit:
+        return "other" if self.kind in {"times", "number"} else "count" if self.kind == "rank" else self.kind  # type: ignore[return-value]
+
+
+class AmountGrammar:
+    """Finds numbers in one question's canonical words; ``nouns`` are the table nouns, ``superlatives`` the irregular ones."""
+
+    def __init__(self, words: list[str], nouns: frozenset[str], superlatives: frozenset[str]) -> None:
+        self._words = words
+        self._nouns = nouns
+        self._superlatives = superlatives
+
+    def _at(self, i: int) -> str:
+        return self._words[i] if 0 <= i < len(self._words) else ""
+
+    def match(self, i: int) -> AmountMatch | None:
+        """The longest number that begins at word ``i``."""
+        word = self._words[i]
+        if word[0].isdigit() or word[0] == "$" or (word[0] in "-." and len(word) > 1):
+            return self._digits(i)
+        if word in _MULTIPLES:
+            return AmountMatch(i, i + 1, Decimal(_MULTIPLES[word]), "times")
+        if word in UNITS or word in TENS or word in SCALES or word in {"a", "an", "dozen", "couple", "half"}:
+            return self._spoken(i)
+        if word in _ORDINALS and self._is_superlative(i + 1):
+            return AmountMatch(i, i + 1, Decimal(_ORDINALS[word]), "rank")
+        return None
+
+    # ------------------------------------------------------------ digits
+
+    def _digits(self, i: int) -> AmountMatch | None:
+        parsed = digits_number(self._words[i])
+        if parsed is None:
+            return self._slashed(i)
+        value, suffix, currency = parsed
+        end, kind, scaled = i + 1, "money" if currency else None, False
+        if suffix in {"st", "nd", "rd", "th"}:
+            return AmountMatch(i, end, value, "rank") if self._is_superlative(end) else None
+        if suffix in {"am", "pm"}:
+            return None
+        if suffix == "kg":
+            return AmountMatch(i, end, value, "number")
+        if suffix in SUFFIX_SCALES:
+            value, scaled = value * SUFFIX_SCALES[suffix], True
+        elif suffix in _SUFFIX_KINDS:
+            return AmountMatch(i, end, value, _SUFFIX_KINDS[suffix])
+        elif suffix:
+            return None
+        while self._at(end) in {"hundred", "thousand", "million", "billion", "grand"} or (
+            self._at(end) in {"k", "m", "b"} and not scaled
+        ):
+            word = self._at(end)
+            value, scaled, end = value * (SCALES.get(word) or SUFFIX_SCALES[word]), True, end + 1
+            if word == "grand":
+                kind = "money"
+        if self._at(end) == "dozen":
+            value, end = value * 12, end + 1
+        if self._at(end) == "and" and self._at(end + 1) == "a" and self._at(end + 2) == "half":
+            value, end = value + Decimal("0.5"), end + 3
+        return self._with_unit(i, end, value, kind, scaled)
+
+    def _slashed(self, i: int) -> AmountMatch | None:
+        """ "1/4 of the budget"."""
+        top, _, bottom = self._words[i].partition("/")
+        if not (top.isdigit() and bottom.isdigit()) or not 0 < int(top) < int(bottom) <= 10:
+            return None
+        return AmountMatch(i, i + 1, round(Decimal(100 * int(top)) / int(bottom), 6), "percent")
+
+    # ------------------------------------------------------------ words
+
+    def _spoken(self, i: int) -> AmountMatch | None:
+        word = self._at(i)
+        if word in {"a", "an"}:
+            return self._after_article(i)
+        if word == "half":
+            return self._half(i)
+        if word == "couple":
+            return self._couple(i, i)
+        if word == "one" and not self._one_counts(i):
+            return None
+        found = words_number(self._words, i)
+        if found is None:
+            return None
+        end, value = found
+        if self._at(end) in _FRACTIONS and self._at(end) != "half" and 0 < value < 10:
+            return self._fraction(i, end, value)
+        plain_word = end == i + 1 and word in UNITS
+        if plain_word and self._at(i - 1) in _DEFINITE and not self._is_superlative(end):
+            return None
+        scaled = value >= 1000 and any(w in SCALES for w in self._words[i:end])
+        kind: Kind | None = "money" if "grand" in self._words[i:end] else None
+        return self._with_unit(i, end, value, kind, scaled)
+
+    def _after_article(self, i: int) -> AmountMatch | None:
+        word = self._at(i + 1)
+        if word in {"hundred", "thousand", "million", "billion", "grand", "dozen"}:
+            if word in {"grand", "billion"}:
+                return self._with_unit(
+                    i, i + 2, Decimal(SCALES[word]), "money" if word == "grand" else None, True
+                )
+            found = words_number(self._words, i + 1)
+            kind: Kind | None = "money" if found and "grand" in self._words[i : found[0]] else None
+            return self._with_unit(i, found[0], found[1], kind, True) if found else None
+        if word == "couple":
+            return self._couple(i, i + 1)
+        if word in _FRACTIONS and word not in {"half", "halves"}:
+            joined = self._at(i + 2)
+            if word == "quarter" and joined != "of" and self._at(i - 1) != "than":
+                return None
+            return self._fraction(i, i + 1, Decimal(1))
+        return None
+
+    def _couple(self, start: int, i: int) -> AmountMatch | None:
+        end = i + 2 if self._at(i + 1) == "of" else i + 1
+        return self._with_unit(start, end, Decimal(2), None, False)
+
+    def _half(self, i: int) -> AmountMatch | None:
+        if self._at(i + 1) in {"a", "of"} and self._at(i + 2) in SCALES | {"a": 0}:
+            j = i + 3 if self._at(i + 2) == "a" else i + 2
+            scale = SCALES.get(self._at(j))
+            if scale:
+                return self._with_unit(i, j + 1, Decimal(scale) / 2, None, True)
+        if self._at(i - 1) in {"first", "second", "last"}:
+            return None
+        if self._at(i - 1) in _HALF_AFTER or self._at(i + 1) in _HALF_BEFORE:
+            return AmountMatch(i, i + 1, Decimal(50), "percent")
+        return None
+
+    def _fraction(self, start: int, i: int, count: Decimal) -> AmountMatch | None:
+        """ "a fifth", "two fifths"; "a quarter of a million" is an amount."""
+        if (
+            self._at(i + 1) == "of"
+            and self._at(i + 2) in {"a", "one"}
+            and self._at(i + 3) in {"million", "billion"}
+        ):
+            share = count * _FRACTIONS[self._at(i)] / 100
+            return self._with_unit(start, i + 4, share * SCALES[self._at(i + 3)], None, True)
+        value = min(count * _FRACTIONS[self._at(i)], Decimal(100))
+        return AmountMatch(start, i + 1, value, "percent")
+
+    def _one_counts(self, i: int) -> bool:
+        if self._at(i + 1) in _ONE_BEFORE or self._at(i + 1) in _FRACTIONS:
+            return True
+        if self._at(i - 1) not in _ONE_AFTER or self._at(i - 1) in {"first", "last", "next", "only", "just"}:
+            return False
+        return True
+
+    # ------------------------------------------------------------ units
+
+    def _with_unit(self, start: int, end: int, value: Decimal, kind: str | None, scaled: bool) -> AmountMatch:
+        j = end + 1 if self._at(end) == "-" else end
+        if self._at(j) == "per" and self._at(j + 1) == "cent":
+            return AmountMatch(start, j + 2, value, "percent", scaled)
+        if self._at(j) in {"man", "full", "whole", "working", "calendar"} and self._at(j + 1) in _UNIT_WORDS:
+            j += 1
+        word = self._at(j)
+        unit = _UNIT_WORDS.get(word)
+        if unit == "percent" and word == "percent" and self._at(j + 1) == "points":
+            j += 1
+        if unit is not None and not (unit == "money" and word == "dollar" and self._at(j + 1) in self._nouns):
+            return AmountMatch(start, j + 1, value, unit, scaled)
+        if kind == "money":
+            return AmountMatch(start, end, value, "money", scaled)
+        return AmountMatch(start, end, value, self._bare_kind(start, end, value, scaled), scaled)
+
+    def _bare_kind(self, start: int, end: int, value: Decimal, scaled: bool) -> Kind:
+        if scaled:
+            return "money"
+        if value == value.to_integral_value() and 0 <= value <= 1000:
+            counted = (
+                self._at(start - 1) in _COUNT_AFTER
+                or self._at(end) in self._nouns
+                or self._is_superlative(end)
+            )
+            if counted or (self._is_superlative(start - 1) and self._at(start - 1) not in {"least", "most"}):
+                return "count"
+        return "number"
+
+    def _is_superlative(self, i: int) -> bool:
+        word = self._at(i)
+        return word in self._superlatives or (len(word) > 4 and word.endswith("est"))
+
+
+def share_units(matches: list[AmountMatch], words: list[str]) -> list[AmountMatch]:
+    """Scale and unit said once for two joined numbers: "five and ten million dollars", "between 40 and 60 percent"."""
+    shared = list(matches)
+    for k in range(len(shared) - 2, -1, -1):
+        first, second = shared[k], shared[k + 1]
+        if second.start - first.end != 1 or words[first.end] not in _JOINTS:
+            continue
+        joint, opened = words[first.end], words[first.start - 1] if first.start else ""
+        if joint in {",", "and", "or"} and opened != "between" and joint != "or" and not second.scaled:
+            continue
+        if (
+            second.scaled
+            and not first.scaled
+            and first.kind in {"number", "count", "money"}
+            and first.value < 1000
+        ):
+            scale = _scale_of(second, words)
+            first = replace(first, value=first.value * scale, scaled=True)
+        if second.kind not in {"number", "count"} and first.kind in {"number", "count"}:
+            first = replace(first, kind=second.kind)
+        shared[k] = first
+        if first.kind == "money" and second.kind in {"number", "count"}:
+            shared[k + 1] = replace(second, kind="money")
+    return shared
+
+
+def _scale_of(match: AmountMatch, words: list[str]) -> int:
+    scale = 1
+    for word in words[match.start : match.end]:
+        if word in SCALES and word != "hundred":
+            scale = max(scale, SCALES[word])
+        parsed = digits_number(word)
+        if parsed is not None and parsed[1] in SUFFIX_SCALES:
+            scale = SUFFIX_SCALES[parsed[1]]
+    return scale
