@@ -9,6 +9,7 @@
   - GenerationFailed          502
   - ModelUnavailable          503
   - DatabaseUnavailable       503  (reported as ``execution_failed``)
+  - StoreUnavailable          503  the conversation store (reported as ``internal_error``)
   - Overloaded                503  (``retry_after_s``)
   - GenerationTimeout         504
   - ExecutionTimeout          504
@@ -67,7 +68,9 @@ class ConversationNotFound(PlumblineError):
 
     type = "conversation_not_found"
     status = 404
-    default_message = "That conversation does not exist or was deleted. Start a new one by leaving out conversation_id."
+    default_message = (
+        "That conversation does not exist or was deleted. Start a new one by leaving out conversation_id."
+    )
 
 
 class ValidationFailed(PlumblineError):
@@ -136,6 +139,14 @@ class ExecutionTimeout(PlumblineError):
     type = "execution_timeout"
     status = 504
     default_message = "The query took too long. Narrow it down, for example to one project or one month."
+
+
+class StoreUnavailable(PlumblineError):
+    """The conversation store cannot be read or written; answers themselves do not need it."""
+
+    status = 503
+    retryable = True
+    default_message = "The conversation could not be loaded or saved right now. Please try again in a moment."
 
 
 class ConfigurationError(PlumblineError):
