@@ -1,0 +1,182 @@
+"""The profile of instruction models (Mistral-7B-Instruct and other chat models): seven parts in, SQL out."""
+
+import asyncio
+import re
+from dataclasses import dataclass
+
+from deployments.prompt_builder.budget import Ladder, TokenCounter
+from deployments.prompt_builder.config import PromptConfig
+from deployments.prompt_builder.domain import DomainPack
+from deployments.prompt_builder.instruction import wording
+from deployments.prompt_builder.instruction.plan import Materials, Plan
+from deployments.prompt_builder.instruction.relevance import Vocabulary
+from deployments.prompt_builder.instruction.terminology import Terminology
+from deployments.prompt_builder.instruction.user_text import neutralised
+from deployments.prompt_builder.retrieval import Example, ExampleIndex
+from deployments.prompt_builder.schema_fit import fitting_examples
+from deployments.prompt_builder.schema_text import one_line, table_text
+from deployments.sql_validator.extraction import extract_sql
+from serve_app.contracts import (
+    BuiltPrompt,
+    CannotAnswer,
+    ChatTurn,
+    ConversationContext,
+    Exchange,
+    Interpretation,
+    Prompt,
+    Question,
+    SchemaSnapshot,
+    SqlCandidate,
+)
+from serve_app.errors import InvalidRequest
+
+_CANNOT = re.compile(re.escape(wording.CANNOT_ANSWER) + r"\s*(?P<reason>[^\n]*)", re.IGNORECASE)
+LONGEST_REASON_CHARS = 200
+# For the few texts that differ with every plan, before the whole prompt is measured.
+CHARS_PER_TOKEN = 3
+
+Repair = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _SchemaView:
+    """Everything that depends on the schema alone, made once per fingerprint."""
+
+    fingerprint: str
+    order: tuple[str, ...]
+    texts: dict[tuple[str, bool, bool], str]
+    vocabulary: Vocabulary
+    terminology: Terminology
+    examples: ExampleIndex
+
+
+class InstructionProfile:
+    """Builds the seven-part prompt within the token budget and reads SQL from any output."""
+
+    def __init__(
+        self, pack: DomainPack, examples: tuple[Example, ...], counter: TokenCounter, config: PromptConfig
+    ) -> None:
+        self._pack = pack
+        self._examples = examples
+        self._counter = counter
+        self._config = config
+        self._view: _SchemaView | None = None
+
+    async def build(
+        self, question: Question, context: ConversationContext, schema: SchemaSnapshot, repair: Repair | None
+    ) -> BuiltPrompt:
+        """The fullest prompt within the budget.
+
+        Raises:
+            InvalidRequest: the question alone is too long.
+        """
+        limit = self._config.max_context_tokens - self._config.template_reserve_tokens
+        if not await self._counter.at_most(neutralised(question.text), limit):
+            raise _too_long(limit)
+        view = await self._view_of(schema)
+        exchanges = relevant_exchanges(context, self._config.max_history)
+        materials = self._materials(view, question, exchanges, repair)
+        plans = materials.rungs()
+        counts = await self._counter.counts(materials.pieces())
+
+        def estimate(plan: Plan) -> int:
+            layout = (text for half in materials.layout(plan) for text in half)
+            return sum(counts.get(text, len(text) // CHARS_PER_TOKEN) + 1 for text in layout)
+
+        async def measure(plan: Plan) -> int:
+            return await self._counter.exact([turn.content for turn in self._turns(materials, plan)])
+
+        found = await Ladder(plans, estimate, measure).largest_within(limit)
+        if found is None:
+            raise _too_long(limit)
+        plan, tokens = found
+        return Prompt(
+            profile="instruction",
+            turns=self._turns(materials, plan),
+            question=question.text,
+            token_count=tokens + self._config.template_reserve_tokens,
+            context_used=plan.exchanges,
+            truncation=materials.dropped(plan),
+            schema_fingerprint=schema.fingerprint,
+        )
+
+    async def interpret(self, prompt: Prompt, output: str, schema: SchemaSnapshot) -> Interpretation:
+        """The SQL in an output, or the model's own word that it cannot answer."""
+        refusal = _CANNOT.search(output)
+        sql = extract_sql(output)
+        if sql is not None and (refusal is None or output.find(sql[:20]) < refusal.start()):
+            return SqlCandidate(sql=sql)
+        if refusal is not None:
+            reason = one_line(neutralised(refusal["reason"]))[:LONGEST_REASON_CHARS]
+            because = f": {reason}" if reason else "."
+            return CannotAnswer(
+                reason="out_of_scope", message=f"I can't answer that from this database{because}"
+            )
+        return CannotAnswer(
+            reason="not_understood",
+            message="I could not turn that into a query. Try asking it in other words.",
+        )
+
+    async def _view_of(self, schema: SchemaSnapshot) -> _SchemaView:
+        view = self._view
+        if view is None or view.fingerprint != schema.fingerprint:
+            view = self._view = await asyncio.to_thread(self._make_view, schema)
+        return view
+
+    def _make_view(self, schema: SchemaSnapshot) -> _SchemaView:
+        texts = {
+            (table.name, samples, comments): neutralised(table_text(table, samples, comments))
+            for table in schema.tables
+            for samples in (True, False)
+            for comments in (True, False)
+        }
+        return _SchemaView(
+            fingerprint=schema.fingerprint,
+            order=tuple(table.name for table in schema.tables),
+            texts=texts,
+            vocabulary=Vocabulary(schema, self._pack),
+            terminology=Terminology(self._pack, schema),
+            examples=ExampleIndex(fitting_examples(self._examples, schema)),
+        )
+
+    def _materials(
+        self, view: _SchemaView, question: Question, exchanges: tuple[Exchange, ...], repair: Repair | None
+    ) -> Materials:
+        last = exchanges[-1] if exchanges else None
+        spoken = " ".join([question.text, *(f"{e.question} {e.sql or ''}" for e in exchanges[-1:])])
+        by_usefulness, needed = view.vocabulary.by_usefulness(spoken)
+        nearest = view.examples.nearest(question.text, self._config.examples, self._config.least_similarity)
+        lines = view.terminology.lines
+        return Materials(
+            instructions=wording.instructions(self._config.default_rows),
+            schema_order=view.order,
+            by_usefulness=by_usefulness,
+            needed=needed,
+            table_texts=view.texts,
+            terms={"all": lines(spoken), "needed": lines(spoken, by_usefulness[:needed]), "none": ()},
+            examples=tuple(wording.example(pair) for pair, _ in nearest),
+            exchanges=tuple(wording.exchange(past) for past in exchanges),
+            question=wording.question(question.text, question.asked_at.date(), last),
+            output_format=wording.output_format(),
+            rejected=wording.rejected(*repair) if repair else None,
+            rejected_reason=wording.rejected("(left out)", repair[1]) if repair else None,
+        )
+
+    def _turns(self, materials: Materials, plan: Plan) -> tuple[ChatTurn, ...]:
+        fixed, asked = ("\n".join(half) for half in materials.layout(plan))
+        if self._config.system_role:
+            return ChatTurn(role="system", content=fixed), ChatTurn(role="user", content=asked)
+        return (ChatTurn(role="user", content=f"{fixed}\n{asked}"),)
+
+
+def relevant_exchanges(context: ConversationContext, limit: int) -> tuple[Exchange, ...]:
+    """The last exchanges a question may refer back to: answers and clarifications, no refusals or errors."""
+    useful = [past for past in context.exchanges if past.kind in ("answer", "clarification")]
+    return tuple(useful[len(useful) - limit :] if len(useful) > limit else useful)
+
+
+def _too_long(limit: int) -> InvalidRequest:
+    return InvalidRequest(
+        f"The question is too long: at most about {limit} tokens fit with what the model needs beside it. "
+        "Shorten it and ask again."
+    )

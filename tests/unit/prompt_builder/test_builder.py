@@ -1,0 +1,89 @@
+import asyncio
+
+import pytest
+
+from deployments.prompt_builder.builder import PromptBuilderCore
+from serve_app.contracts import Prompt, SchemaSnapshot, SqlCandidate
+from serve_app.errors import DatabaseUnavailable, InvalidRequest
+from tests.prompt_cases import SAMPLE_SCHEMA, make_context, make_profile, make_question
+
+
+class SchemaSourceFake:
+    """Counts reads; fails while ``down``."""
+
+    def __init__(self) -> None:
+        self.reads = 0
+        self.down = False
+        self.schema = SAMPLE_SCHEMA
+
+    async def __call__(self) -> SchemaSnapshot:
+        self.reads += 1
+        await asyncio.sleep(0)
+        if self.down:
+            raise DatabaseUnavailable(detail="connection refused")
+        return self.schema
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def make_core(source: SchemaSourceFake, clock: Clock | None = None) -> PromptBuilderCore:
+    return PromptBuilderCore(source, make_profile(), schema_reuse_s=30.0, clock=clock or Clock())
+
+
+async def test_a_question_becomes_a_prompt_and_its_output_sql() -> None:
+    core = make_core(SchemaSourceFake())
+    prompt = await core.build(make_question("how many jobs"), make_context())
+    assert isinstance(prompt, Prompt)
+    assert prompt.schema_fingerprint == SAMPLE_SCHEMA.fingerprint
+    assert await core.interpret(prompt, "SELECT count(*) FROM projects") == SqlCandidate(
+        sql="SELECT count(*) FROM projects"
+    )
+
+
+async def test_the_schema_is_read_again_only_after_its_time() -> None:
+    source, clock = SchemaSourceFake(), Clock()
+    core = make_core(source, clock)
+    for _ in range(3):
+        await core.build(make_question("how many jobs"), make_context())
+    assert source.reads == 1
+    clock.now += 30.0
+    await core.build(make_question("how many jobs"), make_context())
+    assert source.reads == 2
+
+
+async def test_questions_at_the_same_time_share_one_read() -> None:
+    source = SchemaSourceFake()
+    core = make_core(source)
+    await asyncio.gather(*(core.build(make_question("how many jobs"), make_context()) for _ in range(5)))
+    assert source.reads == 1
+
+
+@pytest.mark.parametrize("text", ["", "  \n\t "])
+async def test_an_empty_question_is_refused(text: str) -> None:
+    with pytest.raises(InvalidRequest, match="empty"):
+        await make_core(SchemaSourceFake()).build(make_question(text), make_context())
+
+
+async def test_health_tells_of_a_missing_database_and_recovers() -> None:
+    source = SchemaSourceFake()
+    source.down = True
+    core = make_core(source)
+    sick = await core.health()
+    assert not sick.ok
+    assert "refused" not in sick.detail
+    source.down = False
+    well = await core.health()
+    assert well.ok
+    assert well.figures["tables"] == len(SAMPLE_SCHEMA.tables)
+
+
+async def test_a_schema_without_tables_is_not_healthy() -> None:
+    source = SchemaSourceFake()
+    source.schema = SAMPLE_SCHEMA.model_copy(update={"tables": ()})
+    assert not (await make_core(source).health()).ok
