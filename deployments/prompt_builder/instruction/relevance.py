@@ -95,9 +95,9 @@ def _phrases(table: Table, pack: DomainPack) -> dict[frozenset[str], float]:
     weighted = [(table.name, TABLE_WEIGHT)]
     if terms is not None:
         weighted += [(term, TABLE_WEIGHT) for term in (*terms.terms, *terms.plurals)]
-    weighted += [
-        (term, DERIVED_WEIGHT) for derived in pack.derived_of(table.name).values() for term in derived.terms
-    ]
+    for derived in pack.derived:
+        if table.name in tables_of(derived, pack):
+            weighted += [(term, DERIVED_WEIGHT) for term in derived.terms]
     for column in table.columns:
         weighted.append((column.name, COLUMN_WEIGHT))
         weighted += [(value, VALUE_WEIGHT) for value in (*column.enum_values, *column.sample_values)]
