@@ -15,9 +15,19 @@ from deployments.generator.training.run_record import CurvePoint, Evaluation
 
 CHECKPOINT_FILE = "checkpoint.pt"
 
-# These do not decide the weights, so a run may go on with others. The length of the run may also be changed: it moves the
-# learning rate's end, which is what a person who extends a run wants.
-FREE_SETTINGS = frozenset({"name", "threads", "device", "export_dtype", "checkpoint_every_s", "evaluate_every_s", "progress_every_s"})
+# These do not decide the weights, so a run may go on with others. The length of the run may also be changed:
+# it moves the learning rate's end, which is what a person who extends a run wants.
+FREE_SETTINGS = frozenset(
+    {
+        "name",
+        "threads",
+        "device",
+        "export_dtype",
+        "checkpoint_every_s",
+        "evaluate_every_s",
+        "progress_every_s",
+    }
+)
 FREE_OPTIMIZATION = frozenset({"max_steps", "time_budget_s"})
 
 

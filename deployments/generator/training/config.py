@@ -21,7 +21,9 @@ class ModelShape(TrainingModel):
     attention_heads: int = Field(default=4, ge=1, description="Query heads")
     key_value_heads: int = Field(default=2, ge=1, description="Key/value heads; divides attention_heads")
     intermediate_size: int = Field(default=768, ge=16, description="Width of the feed-forward layer")
-    max_positions: int = Field(default=1024, ge=32, description="Longest sequence the weights are meant for, in tokens")
+    max_positions: int = Field(
+        default=1024, ge=32, description="Longest sequence the weights are meant for, in tokens"
+    )
 
     @model_validator(mode="after")
     def _divisible(self) -> Self:
@@ -40,7 +42,9 @@ class TokenizerConfig(TrainingModel):
     """The byte-level BPE learned before training; added tokens come on top of ``vocab_size``."""
 
     vocab_size: int = Field(default=2500, ge=300, description="Learned pieces, the 256 bytes included")
-    sample_pairs: int = Field(default=60_000, ge=1, description="Pairs read from the stream to learn the merges")
+    sample_pairs: int = Field(
+        default=60_000, ge=1, description="Pairs read from the stream to learn the merges"
+    )
     min_frequency: int = Field(default=2, ge=1, description="Rarest pair of pieces that is still merged")
 
 
@@ -48,14 +52,18 @@ class OptimizationConfig(TrainingModel):
     """AdamW with linear warm-up and linear decay, ended by steps or by time, whichever comes first."""
 
     learning_rate: float = Field(default=1.5e-3, gt=0, description="Peak learning rate")
-    final_learning_rate_fraction: float = Field(default=0.02, ge=0, le=1, description="Of the peak, at the end")
+    final_learning_rate_fraction: float = Field(
+        default=0.02, ge=0, le=1, description="Of the peak, at the end"
+    )
     warmup_steps: int = Field(default=200, ge=0, description="Steps of linear warm-up")
     weight_decay: float = Field(default=0.05, ge=0, description="On matrices only, embeddings excepted")
     beta1: float = Field(default=0.9, ge=0, lt=1, description="AdamW first moment")
     beta2: float = Field(default=0.98, ge=0, lt=1, description="AdamW second moment")
     gradient_clip: float = Field(default=1.0, gt=0, description="Largest global gradient norm")
     max_steps: int | None = Field(default=None, ge=1, description="Optimizer steps")
-    time_budget_s: float | None = Field(default=3000.0, gt=0, description="Training time, evaluation excluded")
+    time_budget_s: float | None = Field(
+        default=3000.0, gt=0, description="Training time, evaluation excluded"
+    )
 
     @model_validator(mode="after")
     def _ends(self) -> Self:
@@ -73,7 +81,9 @@ class BatchConfig(TrainingModel):
     prompt_loss_weight: float = Field(
         default=0.0, ge=0, le=1, description="Weight of a prompt token in the loss; a completion token has 1"
     )
-    workers: int = Field(default=1, ge=0, description="Processes that make batches; 0 makes them in the trainer")
+    workers: int = Field(
+        default=1, ge=0, description="Processes that make batches; 0 makes them in the trainer"
+    )
 
     @property
     def pool_sequences(self) -> int:
@@ -87,14 +97,24 @@ class TrainingConfig(TrainingModel):
     seed: int = Field(default=1, ge=0, description="Of weights, data and order")
     shape: ModelShape = Field(default=ModelShape(), description="Size of the model")
     tokenizer: TokenizerConfig = Field(default=TokenizerConfig(), description="Size of the vocabulary")
-    optimization: OptimizationConfig = Field(default=OptimizationConfig(), description="Optimizer and length of the run")
+    optimization: OptimizationConfig = Field(
+        default=OptimizationConfig(), description="Optimizer and length of the run"
+    )
     batch: BatchConfig = Field(default=BatchConfig(), description="Batches and loss")
-    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="auto takes CUDA where there is one")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        default="auto", description="auto takes CUDA where there is one"
+    )
     threads: int = Field(default=1, ge=1, description="CPU threads of the trainer")
-    precision: Literal["bfloat16", "float32"] = Field(default="bfloat16", description="Of matrix products; weights stay float32")
-    export_dtype: Literal["float16", "bfloat16", "float32"] = Field(default="float16", description="Of the saved weights")
+    precision: Literal["bfloat16", "float32"] = Field(
+        default="bfloat16", description="Of matrix products; weights stay float32"
+    )
+    export_dtype: Literal["float16", "bfloat16", "float32"] = Field(
+        default="float16", description="Of the saved weights"
+    )
     checkpoint_every_s: float = Field(default=180.0, gt=0, description="Time between checkpoints")
-    evaluate_every_s: float | None = Field(default=600.0, gt=0, description="Time between evaluations; null for the end only")
+    evaluate_every_s: float | None = Field(
+        default=600.0, gt=0, description="Time between evaluations; null for the end only"
+    )
     progress_every_s: float = Field(default=10.0, gt=0, description="Time between progress lines")
 
     @classmethod

@@ -1,8 +1,9 @@
 """From an endless stream of (prompt, completion) pairs to batches with hardly any padding, made in other processes.
 
-A pool of pairs is sorted by length, cut into batches and the batches are shuffled. The order is a function of the seed and
-the pool's number alone: batch ``position`` of a run is always the same, which is what exact resuming rests on. With n workers,
-worker w makes the pools w, w + n, … from its own stream ``pairs(seed + w * WORKER_SEED_STEP, start)``.
+A pool of pairs is sorted by length, cut into batches and the batches are shuffled. The order is a function of
+the seed and the pool's number alone: batch ``position`` of a run is always the same, which is what exact
+resuming rests on. With n workers, worker w makes the pools w, w + n, … from its own stream ``pairs(seed + w *
+WORKER_SEED_STEP, start)``.
 """
 
 import hashlib
@@ -72,7 +73,7 @@ class JsonlPairs:
 
 
 class PairEncoder:
-    """Tokens and loss weights of pairs: ``<s> prompt <sep> completion </s>``."""
+    """Tokens and loss weights of pairs: ``<|start|> prompt <|answer|> completion <|end|>``."""
 
     def __init__(self, tokenizer: Tokenizer, eos_id: int, pad_id: int, config: BatchConfig) -> None:
         self._tokenizer = tokenizer
@@ -108,7 +109,9 @@ class PairEncoder:
         return Batch(ids, weights, int(sum(len(p) + len(c) for p, c in rows)))
 
 
-def _pools(pairs: PairSource, encoder: PairEncoder, config: BatchConfig, seed: int, worker: int, first: int) -> Iterator[Pool]:
+def _pools(
+    pairs: PairSource, encoder: PairEncoder, config: BatchConfig, seed: int, worker: int, first: int
+) -> Iterator[Pool]:
     """Every pool of ``worker``, from its ``first``-th on."""
     stream = pairs(seed + worker * WORKER_SEED_STEP, first * config.pool_sequences)
     for own in itertools.count(first):
@@ -151,7 +154,13 @@ class BatchStream:
     """Batches from a position (pool, batch in pool) on; `close` ends the workers."""
 
     def __init__(
-        self, pairs: PairSource, tokenizer: Tokenizer, eos_id: int, pad_id: int, config: BatchConfig, seed: int
+        self,
+        pairs: PairSource,
+        tokenizer: Tokenizer,
+        eos_id: int,
+        pad_id: int,
+        config: BatchConfig,
+        seed: int,
     ) -> None:
         self._pairs = pairs
         self._tokenizer = tokenizer
@@ -185,7 +194,16 @@ class BatchStream:
     def _start(self, worker: int, first: int) -> "multiprocessing.Queue[Pool | str]":
         context = multiprocessing.get_context("spawn")
         out: multiprocessing.Queue[Pool | str] = context.Queue(QUEUED_POOLS)
-        arguments = (self._pairs, self._tokenizer.to_str(), *self._ids, self._config, self._seed, worker, first, out)
+        arguments = (
+            self._pairs,
+            self._tokenizer.to_str(),
+            *self._ids,
+            self._config,
+            self._seed,
+            worker,
+            first,
+            out,
+        )
         process = context.Process(target=_work, args=arguments, daemon=True, name=f"pairs-{worker}")
         process.start()
         self._processes.append(process)

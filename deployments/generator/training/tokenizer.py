@@ -1,8 +1,9 @@
 """The tokenizer of a model trained from scratch: byte-level BPE plus whole-word added tokens.
 
-Encoding a prompt gives ``<s> prompt <sep>`` (the post-processor adds both), so whoever encodes it, trainer or engine, starts
-the completion at the same place. The four control tokens are special: `encode_special_tokens` keeps them from being read
-out of text. Added tokens are ordinary text that always becomes one token; a blank before one belongs to it.
+Encoding a prompt gives ``<|start|> prompt <|answer|>`` (the post-processor adds both), so whoever encodes it,
+trainer or engine, starts the completion at the same place. The four control tokens are special:
+`encode_special_tokens` keeps them from being read out of text. Added tokens are ordinary text that always
+becomes one token; a blank before one belongs to it.
 """
 
 import re
@@ -13,7 +14,8 @@ from transformers import PreTrainedTokenizerFast
 
 from deployments.generator.training.config import TokenizerConfig
 
-PAD, BOS, EOS, SEP = "<pad>", "<s>", "</s>", "<sep>"
+# The bars keep them apart from any added token.
+PAD, BOS, EOS, SEP = "<|pad|>", "<|start|>", "<|end|>", "<|answer|>"
 
 
 def train_tokenizer(
@@ -35,7 +37,9 @@ def train_tokenizer(
             show_progress=False,
         ),
     )
-    tokenizer.add_tokens([AddedToken(token, normalized=False, lstrip=True) for token in dict.fromkeys(added_tokens)])
+    tokenizer.add_tokens(
+        [AddedToken(token, normalized=False, lstrip=True) for token in dict.fromkeys(added_tokens)]
+    )
     tokenizer.post_processor = processors.TemplateProcessing(
         single=f"{BOS} $A {SEP}",
         special_tokens=[(BOS, tokenizer.token_to_id(BOS)), (SEP, tokenizer.token_to_id(SEP))],

@@ -2,8 +2,8 @@
 
     run = train(config, pairs, out_dir, added_tokens=tokens, evaluate=score, progress=print_line)
 
-An interrupted run continues from its last checkpoint when `train` is called again with the same config and folders: weights,
-optimizer, random state and place in the data are the same as without the interruption.
+An interrupted run continues from its last checkpoint when `train` is called again with the same config and
+folders: weights, optimizer, random state and place in the data are the same as without the interruption.
 """
 
 import random
@@ -76,7 +76,8 @@ def train(
 ) -> TrainingRun:
     """Train from scratch, or go on from the checkpoint in ``work_dir``, and write the model to ``out_dir``.
 
-    ``work_dir`` (default: ``<out_dir>.training``) keeps the tokenizer, the checkpoint and the snapshots for ``evaluate``.
+    ``work_dir`` (default: ``<out_dir>.training``) keeps the tokenizer, the checkpoint and the snapshots for
+    ``evaluate``.
 
     Raises:
         DataError: the pair source failed or ended.
@@ -101,7 +102,9 @@ def learning_rate(config: OptimizationConfig, step: int, fraction: float) -> flo
 class Trainer:
     """One run: model, optimizer, data stream and their common state."""
 
-    def __init__(self, config: TrainingConfig, pairs: PairSource, work: Path, added_tokens: Sequence[str]) -> None:
+    def __init__(
+        self, config: TrainingConfig, pairs: PairSource, work: Path, added_tokens: Sequence[str]
+    ) -> None:
         torch.set_num_threads(config.threads)
         torch.manual_seed(config.seed)
         random.seed(config.seed)
@@ -112,7 +115,8 @@ class Trainer:
         self._tokenizer = self._load_tokenizer(pairs, added_tokens, fresh=saved is None)
         self._model = new_model(config.shape, self._tokenizer).to(self._device)
         if self._device.type == "cpu":
-            # For some 20 tokens a sequence, plain matrix products take a third of the fused kernel's backward pass.
+            # For some 20 tokens a sequence, plain matrix products take a third of the fused kernel's backward
+            # pass.
             self._model.set_attn_implementation("eager")
         self._optimizer = _optimizer(self._model, config.optimization)
         if saved is not None:
@@ -315,5 +319,8 @@ def _optimizer(model: MistralForCausalLM, config: OptimizationConfig) -> torch.o
     embedding = model.get_input_embeddings().weight
     decayed = [p for p in model.parameters() if p.ndim >= 2 and p is not embedding]
     others = [p for p in model.parameters() if p.ndim < 2 or p is embedding]
-    groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    groups = [
+        {"params": decayed, "weight_decay": config.weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
     return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(config.beta1, config.beta2), fused=True)

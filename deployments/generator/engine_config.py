@@ -1,0 +1,31 @@
+"""Settings of an engine that belong to the machine, not to the model."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class EngineConfig(BaseModel):
+    """Batching, queueing and threads. The batching fields can be changed while the engine runs."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_batch_size: int = Field(
+        default=16, ge=1, le=512, description="Sequences computed at once; a beam counts each"
+    )
+    batch_wait_timeout_s: float = Field(
+        default=0.0,
+        ge=0,
+        le=10,
+        description="How long an idle engine waits for company after a first request",
+    )
+    max_batch_tokens: int = Field(
+        default=32_768,
+        ge=64,
+        description="Prompt and output tokens that the batch may come to hold (KV memory)",
+    )
+    max_queued_requests: int = Field(
+        default=64, ge=1, description="Waiting requests beyond which new ones are refused"
+    )
+    cpu_threads: int = Field(default=1, ge=1, description="Threads of torch on a CPU")
+    stall_after_s: float = Field(
+        default=60.0, gt=0, description="A step that takes longer makes the engine unhealthy"
+    )

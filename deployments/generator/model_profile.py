@@ -1,0 +1,111 @@
+"""Model profiles: one YAML file per model under ``configs/models/``, saying what to load and what it wants to be asked."""
+
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from serve_app.contracts import ProfileName, SamplingParams
+from serve_app.errors import ConfigurationError
+
+Quantization = Literal["8bit", "4bit", "none"]
+GIB = 1024**3
+
+
+class ModelProfile(BaseModel):
+    """A model, how it is loaded, and the requests it is meant for."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(min_length=1, description="Shown in metadata and metrics")
+    model_id: str | None = Field(
+        default=None, description="Name on the model hub, e.g. mistralai/Mistral-7B-Instruct-v0.3"
+    )
+    revision: str | None = Field(
+        default=None, description="Commit or tag on the hub; null is the default branch"
+    )
+    folder: Path | None = Field(
+        default=None,
+        description="Folder with config.json, safetensors and tokenizer; relative to the profile's file",
+    )
+    prompt_profile: ProfileName = Field(description="Which prompt the model was trained for")
+    prompt_format: Literal["chat", "raw"] = Field(
+        description="chat: turns through the tokenizer's chat template; raw: text as it is"
+    )
+    quantization: Quantization = Field(
+        default="8bit", description="bitsandbytes quantization of the linear layers"
+    )
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        default="auto",
+        description="Of unquantized weights; auto: float16 under 8bit, bfloat16 on CUDA, else float32",
+    )
+    device: Literal["auto", "cuda", "cpu"] = Field(
+        default="auto", description="cuda refuses to start without a GPU"
+    )
+    min_free_memory_gib: float = Field(
+        default=0.0, ge=0, description="Free device memory below which loading is refused, in GiB"
+    )
+    context_tokens: int = Field(default=4096, ge=16, description="Most tokens of prompt and output together")
+    sampling: SamplingParams = Field(
+        default=SamplingParams(), description="Parameters when the settings say nothing else"
+    )
+    skip_special_tokens: bool = Field(
+        default=True, description="Leave control tokens out of the returned text"
+    )
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.model_id is None) == (self.folder is None):
+            raise ValueError(
+                f"set exactly one of model_id and folder, got model_id={self.model_id!r} and folder={self.folder}"
+            )
+        return self
+
+    @property
+    def source(self) -> str:
+        """What `from_pretrained` is given."""
+        return str(self.folder) if self.folder is not None else str(self.model_id)
+
+    @property
+    def is_local(self) -> bool:
+        return self.folder is not None
+
+    def override(self, model: str | None = None, quantization: Quantization | None = None) -> Self:
+        """The profile with another model (a folder if one of that name exists, else a hub id) or quantization."""
+        values: dict[str, Any] = self.model_dump()
+        if model is not None:
+            folder = Path(model).expanduser()
+            local = folder.is_dir() or model.startswith((".", "/", "~"))
+            values |= {
+                "name": folder.name if local else model,
+                "folder": folder if local else None,
+                "model_id": None if local else model,
+                "revision": None,
+            }
+        if quantization is not None:
+            values["quantization"] = quantization
+        return type(self).model_validate(values)
+
+
+def load_profile(path: Path) -> ModelProfile:
+    """Read a profile; a relative ``folder`` is taken from the file's own folder.
+
+    Raises:
+        ConfigurationError: the file is missing, is no YAML mapping, or has a wrong or unknown key.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"The model profile {path} cannot be read: {error.strerror}.") from error
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"The model profile {path} is not valid YAML.", detail=str(error)) from error
+    if not isinstance(values, dict):
+        raise ConfigurationError(f"The model profile {path} must be a mapping of keys to values.")
+    if values.get("folder") is not None:
+        values["folder"] = path.parent / Path(str(values["folder"])).expanduser()
+    try:
+        return ModelProfile.model_validate(values)
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'profile'}: {e['msg']}" for e in error.errors())
+        raise ConfigurationError(f"The model profile {path} is wrong: {faults}.") from error

@@ -1,0 +1,90 @@
+"""Prompts to token ids, with control tokens in anybody's text kept from acting as such.
+
+Three kinds of tokens matter:
+
+- *control tokens* (``special`` in the tokenizer: ``<s>``, ``[INST]``, ``<|answer|>``) steer the model. Only
+  the chat template
+  and the tokenizer's post-processor may write them. In a raw prompt they are encoded as plain text; in a chat
+  turn they are broken up with a blank, because the template's own must still be read.
+- *added tokens* that are not special (placeholders and words of a house model) are read from a raw prompt.
+  Whoever builds
+  raw prompts neutralises them in user text before.
+- everything else is ordinary text.
+"""
+
+from tokenizers import Tokenizer
+from transformers import PreTrainedTokenizerBase
+
+from serve_app.contracts import ChatTurn, GenerationRequest
+from serve_app.errors import InvalidRequest
+
+
+class PromptEncoder:
+    """Encodes requests for one model. Safe to use from any thread."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, backend: Tokenizer, context_tokens: int) -> None:
+        self._tokenizer = tokenizer
+        self._context_tokens = context_tokens
+        # Two copies, because reading or not reading control tokens is a setting of the object, not of the
+        # call.
+        self._parsing = Tokenizer.from_str(backend.to_str())
+        self._parsing.encode_special_tokens = False
+        self._plain = Tokenizer.from_str(backend.to_str())
+        self._plain.encode_special_tokens = True
+        self._control_tokens = sorted(
+            (token.content for token in backend.get_added_tokens_decoder().values() if token.special),
+            key=len,
+            reverse=True,
+        )
+
+    def encode(self, request: GenerationRequest) -> list[int]:
+        """Token ids of the request's prompt, fit for the context.
+
+        Raises:
+            InvalidRequest: the prompt is empty, ambiguous or too long.
+        """
+        if bool(request.turns) == (request.text is not None):
+            raise InvalidRequest("A generation request needs either turns or text, and not both.")
+        ids = self._encode_raw(request.text) if request.text is not None else self._encode_chat(request.turns)
+        if not ids:
+            raise InvalidRequest("The prompt is empty; send some text.")
+        if len(ids) >= self._context_tokens:
+            raise InvalidRequest(
+                f"The prompt has {len(ids)} tokens, but the model takes at most {self._context_tokens - 1}; shorten it."
+            )
+        return ids
+
+    def count(self, texts: tuple[str, ...]) -> tuple[int, ...]:
+        """Tokens of each text without what a template adds around it."""
+        return tuple(len(self._plain.encode(text, add_special_tokens=False).ids) for text in texts)
+
+    def neutralised(self, text: str) -> str:
+        """The text with every control token broken by a blank after its first character."""
+        changed = True
+        while changed:
+            changed = False
+            for token in self._control_tokens:
+                if len(token) > 1 and token in text:
+                    text = text.replace(token, f"{token[0]} {token[1:]}")
+                    changed = True
+        return text
+
+    def _encode_raw(self, text: str) -> list[int]:
+        if not text.strip():
+            raise InvalidRequest("The prompt is empty; send some text.")
+        ids: list[int] = self._plain.encode(text).ids
+        return ids
+
+    def _encode_chat(self, turns: tuple[ChatTurn, ...]) -> list[int]:
+        if not self._tokenizer.chat_template:
+            raise InvalidRequest("This model has no chat template; send text instead of turns.")
+        messages = [{"role": turn.role, "content": self.neutralised(turn.content)} for turn in turns]
+        try:
+            text = self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        except Exception as error:  # jinja raises its own types, and templates raise for roles out of order
+            raise InvalidRequest(
+                f"The model's chat template does not accept turns in the order {', '.join(t.role for t in turns)}.",
+                detail=f"{type(error).__name__}: {error}",
+            ) from error
+        ids: list[int] = self._parsing.encode(text, add_special_tokens=False).ids
+        return ids

@@ -1,0 +1,213 @@
+"""The engine that computes in this process with `transformers`: Mistral-7B in 8 bits on a GPU, the house model on a CPU."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+
+from deployments.generator.constraints import ConstraintFactory
+from deployments.generator.detokenizer import Detokenizer
+from deployments.generator.engine import EngineInfo
+from deployments.generator.engine_config import EngineConfig
+from deployments.generator.jobs import Job
+from deployments.generator.loading import LoadedModel, load_model
+from deployments.generator.memory import MemoryMeter, free_bytes, used_bytes
+from deployments.generator.model_profile import ModelProfile
+from deployments.generator.prompt_encoding import PromptEncoder
+from deployments.generator.scheduler import Scheduler
+from serve_app.contracts import Generation, GenerationRequest, MemoryUsage, StageHealth, TokenChunk
+from serve_app.errors import ConfigurationError, GenerationTimeout, InvalidRequest
+
+ENGINE_NAME = "transformers"
+RECONFIGURABLE = frozenset(
+    {"max_batch_size", "batch_wait_timeout_s", "max_batch_tokens", "max_queued_requests"}
+)
+
+
+class TransformersEngine:
+    """An `Engine` over a local model. Loads it on construction, which takes seconds to minutes.
+
+    Raises:
+        ModelUnavailable, ConfigurationError: a start-up check failed; see `checks` and `loading`.
+    """
+
+    def __init__(
+        self,
+        profile: ModelProfile,
+        config: EngineConfig | None = None,
+        constraints: ConstraintFactory | None = None,
+    ) -> None:
+        self._profile = profile
+        self._config = config or EngineConfig()
+        self._constraints = constraints
+        self._loaded = load_model(profile)
+        self._prompts = PromptEncoder(
+            self._loaded.tokenizer, self._loaded.backend, self._loaded.context_tokens
+        )
+        skip = profile.skip_special_tokens
+        backend = self._loaded.backend
+        detokenizer = Detokenizer(
+            lambda ids: backend.decode(ids, skip_special_tokens=skip), self._loaded.end_tokens
+        )
+        self._info = _info(profile, self._loaded, supports_grammar=constraints is not None)
+        self._scheduler = Scheduler(self._loaded, detokenizer, ENGINE_NAME, self._config)
+        self._scheduler.start()
+
+    @property
+    def info(self) -> EngineInfo:
+        return self._info
+
+    @property
+    def config(self) -> EngineConfig:
+        return self._config
+
+    @property
+    def profile(self) -> ModelProfile:
+        return self._profile
+
+    async def submit(self, request: GenerationRequest) -> Generation:
+        """See `Engine.submit`."""
+        job = self._job(request, on_text=None)
+        self._scheduler.enqueue(job)
+        return await self._result(job, request.timeout_s)
+
+    async def stream(self, request: GenerationRequest) -> AsyncIterator[TokenChunk | Generation]:
+        """See `Engine.stream`. With several candidates the best one comes as a single chunk at the end."""
+        loop = asyncio.get_running_loop()
+        pieces: asyncio.Queue[str | None] = asyncio.Queue()
+
+        def emit(text: str | None) -> None:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(pieces.put_nowait, text)
+
+        job = self._job(request, on_text=emit)
+        job.future.add_done_callback(lambda _: emit(None))
+        self._scheduler.enqueue(job)
+        result = asyncio.ensure_future(self._result(job, request.timeout_s))
+        try:
+            while (piece := await pieces.get()) is not None:
+                yield TokenChunk(text=piece)
+            yield await result
+        finally:
+            result.cancel()
+
+    async def cancel(self, request_id: str) -> bool:
+        return self._scheduler.cancel(request_id)
+
+    def count_tokens(self, texts: tuple[str, ...]) -> tuple[int, ...]:
+        return self._prompts.count(texts)
+
+    def memory(self) -> MemoryUsage:
+        return MemoryMeter(self._loaded.device).usage()
+
+    def health(self) -> StageHealth:
+        state = self._scheduler.state()
+        stalled = state.step_running_s > self._config.stall_after_s
+        device = self._loaded.device
+        if not state.alive:
+            detail = "The generation thread has ended; the replica must be restarted."
+        elif stalled:
+            detail = f"A generation step has been running for {state.step_running_s:.0f} s."
+        else:
+            detail = f"{self._info.model} is ready on {self._info.device}."
+        return StageHealth(
+            stage="generator",
+            ok=state.alive and not stalled,
+            detail=detail,
+            figures={
+                "engine": ENGINE_NAME,
+                "model": self._info.model,
+                "device": self._info.device,
+                "quantization": self._info.quantization,
+                "queued_requests": state.queued,
+                "active_requests": state.active,
+                "active_sequences": state.rows,
+                "memory_used_bytes": used_bytes(device),
+                "memory_free_bytes": free_bytes(device),
+            },
+        )
+
+    def reconfigure(self, **changes: Any) -> None:
+        """See `Engine.reconfigure`; the fields are those of `RECONFIGURABLE`."""
+        fixed = sorted(changes.keys() - RECONFIGURABLE)
+        if fixed:
+            raise ConfigurationError(
+                f"{', '.join(fixed)} cannot be changed while the engine runs; only {', '.join(sorted(RECONFIGURABLE))} can."
+            )
+        try:
+            self._config = EngineConfig.model_validate(self._config.model_dump() | changes)
+        except ValidationError as error:
+            faults = "; ".join(f"{e['loc'][0]}: {e['msg']}, got {e['input']!r}" for e in error.errors())
+            raise ConfigurationError(f"The engine's settings are wrong: {faults}.") from error
+        self._scheduler.configure(self._config)
+
+    async def close(self) -> None:
+        await asyncio.to_thread(self._scheduler.close)
+        if self._loaded.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def _job(self, request: GenerationRequest, on_text: Callable[[str], None] | None) -> Job:
+        """The request, checked and encoded.
+
+        Raises:
+            InvalidRequest: the prompt or the parameters are not possible on this engine.
+        """
+        params = request.params
+        constraint = None
+        if params.grammar is not None:
+            if self._constraints is None:
+                raise InvalidRequest(
+                    "This engine does not support output grammars; leave params.grammar empty."
+                )
+            constraint = self._constraints(params.grammar)
+        if "" in params.stop:
+            raise InvalidRequest("A stop text must not be empty; leave it out of params.stop.")
+        if params.candidates > self._config.max_batch_size:
+            raise InvalidRequest(
+                f"candidates must be at most {self._config.max_batch_size} (max_batch_size), got {params.candidates}."
+            )
+        prompt = self._prompts.encode(request)
+        job = Job(
+            request_id=request.request_id,
+            prompt=prompt,
+            params=params,
+            max_new_tokens=min(params.max_new_tokens, self._loaded.context_tokens - len(prompt)),
+            constraint=constraint,
+            on_text=on_text,
+        )
+        if job.tokens > self._config.max_batch_tokens:
+            raise InvalidRequest(
+                f"The request may need {job.tokens} tokens but max_batch_tokens is {self._config.max_batch_tokens}; "
+                "ask for fewer candidates or fewer new tokens."
+            )
+        return job
+
+    async def _result(self, job: Job, timeout_s: float) -> Generation:
+        """Wait for the answer; leaving in any way takes the job out of the batch."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await asyncio.wrap_future(job.future)
+        except TimeoutError as error:
+            raise GenerationTimeout(
+                f"The language model did not finish within {timeout_s:g} s. Try a simpler question, or try again."
+            ) from error
+        finally:
+            job.future.cancel()
+            self._scheduler.nudge()
+
+
+def _info(profile: ModelProfile, loaded: LoadedModel, supports_grammar: bool) -> EngineInfo:
+    return EngineInfo(
+        engine=ENGINE_NAME,
+        model=profile.name,
+        device=str(loaded.device),
+        quantization=profile.quantization,
+        dtype=str(loaded.dtype).removeprefix("torch."),
+        context_tokens=loaded.context_tokens,
+        parameters=loaded.model.num_parameters(),
+        weights_bytes=loaded.model.get_memory_footprint(),
+        load_s=loaded.load_s,
+        supports_grammar=supports_grammar,
+    )
