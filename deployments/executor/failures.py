@@ -1,4 +1,4 @@
-"""Driver and server failures as the errors that users may see. No driver or server text reaches ``message``."""
+"""Driver and server failures as errors that users may see, with no driver or server text in ``message``."""
 
 import asyncpg
 
@@ -56,7 +56,7 @@ BY_CLASS: dict[str, PlumblineError] = {
 
 
 def as_plumbline_error(error: BaseException) -> PlumblineError:
-    """The error to raise for anything that asyncpg or the network raises; ``detail`` keeps the cause for the log."""
+    """The error to raise for what asyncpg or the network raised; ``detail`` keeps the cause for the log."""
     if isinstance(error, PlumblineError):
         return error
     state = getattr(error, "sqlstate", None) if isinstance(error, asyncpg.PostgresError) else None

@@ -1,12 +1,12 @@
 """Database values as JSON values, by one rule for every result.
 
 - NULL is null; booleans, text and enum labels are themselves.
-- A numeric is a JSON number where a double keeps it exact to the cent, that is below 10^13; otherwise it is a string
-  of plain decimal digits. Integers are numbers up to 2^53 - 1, otherwise strings.
-- NaN and the infinities are the strings "NaN", "Infinity" and "-Infinity", since JSON has no numbers for them.
-- Dates, times, instants and intervals are ISO 8601 strings (`temporal`); infinite ones "infinity", "-infinity".
+- A numeric is a JSON number where a double keeps it exact to the cent, that is below 10^13; otherwise it is
+  a string of plain decimal digits. Integers are numbers up to 2^53 - 1, otherwise strings.
+- NaN and the infinities are the strings "NaN", "Infinity" and "-Infinity": JSON has no numbers for them.
+- Dates, times and intervals are ISO 8601 strings (`temporal`); infinite ones are "infinity", "-infinity".
 - JSON columns are the JSON they hold; arrays are lists; composites are lists of their fields.
-- Bytes are "\\x" and hexadecimal digits; ranges, UUIDs, addresses and all others are PostgreSQL's text for them.
+- Bytes are "\\x" and hexadecimal digits; ranges, UUIDs, addresses and all others are PostgreSQL's text.
 """
 
 import json
@@ -154,7 +154,7 @@ def semantic_type(name: str, database_type: str, semantics: Mapping[str, Semanti
 
 
 def _told(name: str, semantics: Mapping[str, SemanticType]) -> SemanticType | None:
-    """The meaning of a name, or of the longest known name among its words: ``total_amount`` holds ``amount``."""
+    """The meaning of a name, or of the longest known name within it: ``total_amount`` holds ``amount``."""
     if name in semantics:
         return semantics[name]
     words = f"_{name}_"

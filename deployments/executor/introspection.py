@@ -1,7 +1,8 @@
-"""Reads the schema from the catalogs: what the login role may SELECT, with keys, comments, enum labels and values.
+"""Reads the schema from the catalogs: what the login role may SELECT, with keys, comments and values.
 
-Values of text columns come from the planner's statistics, which cost nothing however big the table is; only small
-tables are read themselves, so that their values are complete. Both need ANALYZE to have run, as autovacuum does.
+Values of text columns come from the planner's statistics, which cost nothing however big the table is; only
+small tables are read themselves, so that their values are complete. Both need ANALYZE to have run, as
+autovacuum does.
 """
 
 import hashlib
@@ -18,7 +19,8 @@ from deployments.executor.config import IntrospectionConfig
 from deployments.executor.pool import PooledConnection
 from serve_app.contracts import Column, ForeignKey, SchemaSnapshot, Table
 
-# Partitions are read through their parent. Kinds: table, partitioned table, view, materialised view, foreign table.
+# Partitions are read through their parent. Kinds: table, partitioned table, view, materialised view,
+# foreign table.
 TABLES = """
 SELECT c.oid, c.relname AS name, c.relkind::text AS kind, obj_description(c.oid, 'pg_class') AS comment,
        c.reltuples::bigint AS row_estimate
@@ -34,7 +36,9 @@ COLUMNS = """
 SELECT a.attrelid AS oid, a.attnum AS number, a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type,
        NOT (a.attnotnull OR t.typnotnull) AS nullable, col_description(a.attrelid, a.attnum) AS comment,
        b.typcategory::text = 'S' AS is_text,
-       ARRAY(SELECT e.enumlabel::text FROM pg_enum e WHERE e.enumtypid = b.oid ORDER BY e.enumsortorder) AS labels
+       ARRAY(
+           SELECT e.enumlabel::text FROM pg_enum e WHERE e.enumtypid = b.oid ORDER BY e.enumsortorder
+       ) AS labels
 FROM pg_attribute a
 JOIN pg_type t ON t.oid = a.atttypid
 JOIN pg_type b ON b.oid = CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END
@@ -92,7 +96,7 @@ async def read_schema(connection: PooledConnection, config: IntrospectionConfig)
 
 
 def fingerprint(tables: tuple[Table, ...]) -> str:
-    """A hash of all that a prompt can show. Row estimates are left out: they drift without meaning anything new."""
+    """A hash of all that a prompt can show. Row estimates are left out, since they drift on their own."""
     plain = [table.model_dump(mode="json", exclude={"row_estimate"}) for table in tables]
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:32]
 

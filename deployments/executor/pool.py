@@ -36,7 +36,7 @@ TRANSACTION_TIMEOUT_VERSION = (17, 0)
 
 
 class ConnectionPool:
-    """Hands out read-only transactions; a pool that lost its server is dropped and built anew on the next use."""
+    """Hands out read-only transactions; a pool that lost its server is built anew on the next use."""
 
     def __init__(self, dsn: str, config: ExecutorConfig) -> None:
         self._dsn = dsn
@@ -49,7 +49,7 @@ class ConnectionPool:
     async def transaction(self, timeout_s: float) -> AsyncIterator[PooledConnection]:
         """A connection inside a READ ONLY transaction with every limit set; always rolled back.
 
-        After a timeout or a cancellation the statement is cancelled on the server and the connection thrown away.
+        After a timeout or a cancellation the statement is cancelled on the server and the connection closed.
 
         Raises:
             DatabaseUnavailable: the database cannot be reached.
@@ -80,7 +80,7 @@ class ConnectionPool:
         return {"connections": self._pool.get_size(), "idle_connections": self._pool.get_idle_size()}
 
     async def _begin(self, timeout_s: float) -> "Lease":
-        """Begin a transaction; a connection that turns out dead is replaced once, since nothing ran on it yet."""
+        """Begin a transaction; a connection found dead is replaced once, since nothing ran on it yet."""
         for attempt in (1, 2):
             lease = await self._acquire()
             try:
@@ -174,7 +174,7 @@ class ConnectionPool:
             await self._discard(lease)
 
     async def _discard(self, lease: "Lease") -> None:
-        """Close the connection, after the cancel request that asyncpg sends for an interrupted statement is done."""
+        """Close the connection once the cancel request, which asyncpg sends by itself, is through."""
         try:
             await lease.connection.close(timeout=DISCARD_TIMEOUT_S)
         except (TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
@@ -200,7 +200,7 @@ def milliseconds(seconds: float) -> str:
 
 
 async def set_decoders(connection: "asyncpg.Connection[asyncpg.Record]", time_zone: str) -> None:
-    """Replace the driver's decoders that lose or refuse values. Nothing is ever sent as one of these types."""
+    """Replace the driver's decoders that lose or refuse values. Such values are only ever received."""
     zone = ZoneInfo(time_zone)
     temporal: dict[str, Callable[[Any], str]] = {
         "date": iso_date,

@@ -1,7 +1,7 @@
 """Loading the sample database and creating its SELECT-only login role, idempotently and in one transaction.
 
-The sample's dates are relative to the day of loading, so an older load is replaced: rows are deleted and inserted
-again in one transaction, and sessions that read meanwhile keep seeing the old rows.
+The sample's dates are relative to the day of loading, so an older load is replaced: rows are deleted and
+inserted again in one transaction, and sessions that read meanwhile keep seeing the old rows.
 """
 
 import asyncio
@@ -66,7 +66,7 @@ def load_sample_database(
         _run_apart(_load(admin_dsn, database_name, files, reader_role, reader_password))
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
         raise DatabaseUnavailable(
-            "The sample data could not be loaded. Stop and start again; if that does not help, remove the state folder.",
+            "The sample data could not be loaded. Start again, and if that fails remove the state folder.",
             detail=f"{type(error).__name__}: {error}",
         ) from error
 
@@ -141,12 +141,12 @@ def _hash(text: str) -> str:
 
 
 async def _delete_rows(connection: asyncpg.Connection) -> None:
-    """Empty every table, referencing ones first. DELETE, not TRUNCATE: readers go on with the rows they see."""
+    """Empty every table, referencing ones first. Unlike TRUNCATE, DELETE lets readers go on with old rows."""
     rows = await connection.fetch(
         "SELECT c.relname AS name, array_remove(array_agg(DISTINCT r.relname), NULL) AS parents "
         "FROM pg_class c LEFT JOIN pg_constraint f ON f.conrelid = c.oid AND f.contype = 'f' "
         "LEFT JOIN pg_class r ON r.oid = f.confrelid AND r.oid <> c.oid "
-        "WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r' GROUP BY c.relname ORDER BY c.relname"
+        "WHERE c.relnamespace = 'public'::regnamespace AND c.relkind = 'r' GROUP BY c.relname"
     )
     parents: dict[str, set[str]] = {row["name"]: set(row["parents"]) for row in rows}
     while parents:
