@@ -93,7 +93,7 @@ class RunningBatch:
     def _advance(
         self, running_jobs: Sequence_[Running], counts: list[int], logits: torch.Tensor
     ) -> tuple[list[NextRow], list[Running]]:
-        """Give each job the scores of its ``counts`` rows; the rows to go on with, and the jobs that are finished."""
+        """Give each job the scores of its ``counts`` rows; the rows to go on with, and the finished jobs."""
         logits = logits.float()
         ends = torch.tensor(counts).cumsum(0).tolist()
         spans = [slice(end - count, end) for end, count in zip(ends, counts, strict=True)]

@@ -29,7 +29,7 @@ def choose_device(profile: ModelProfile) -> torch.device:
         return torch.device("cpu")
     built = "this torch build has no CUDA" if torch.version.cuda is None else "no CUDA device is visible"
     raise ModelUnavailable(
-        f"The model {profile.name} needs a GPU but {built}; run it on a GPU machine or choose the house model."
+        f"The model {profile.name} needs a GPU but {built}; use a GPU machine or choose the house model."
     )
 
 
@@ -56,12 +56,12 @@ def check_folder(profile: ModelProfile) -> None:
         return
     if not folder.is_dir():
         raise ModelUnavailable(
-            f"The model folder {folder} does not exist; train a model with `plumbline train` or correct the path."
+            f"The model folder {folder} does not exist; correct it or train a model (`plumbline train`)."
         )
     _check_architecture(folder)
     if not any((folder / name).is_file() for name in TOKENIZER_FILES):
         raise ModelUnavailable(
-            f"The model folder {folder} has no tokenizer ({' or '.join(TOKENIZER_FILES)}); copy it beside the weights."
+            f"The model folder {folder} has no {' or '.join(TOKENIZER_FILES)}; copy the tokenizer there."
         )
     for file in _weight_files(folder):
         _check_weights(file)
@@ -82,7 +82,8 @@ def _check_architecture(folder: Path) -> None:
         ) from error
     if not any(str(name).endswith("ForCausalLM") for name in architectures):
         raise ConfigurationError(
-            f"The model in {folder} is a {', '.join(map(str, architectures))}, not a causal language model; choose another."
+            f"The model in {folder} is a {', '.join(map(str, architectures))}, which cannot write text; "
+            "choose a causal language model."
         )
 
 

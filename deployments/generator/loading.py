@@ -64,12 +64,13 @@ def load_model(profile: ModelProfile) -> LoadedModel:
         )
     except torch.cuda.OutOfMemoryError as error:
         raise ModelUnavailable(
-            f"The GPU memory ran out while the model {profile.name} was loaded; choose 8bit or 4bit quantization.",
+            f"GPU memory ran out while {profile.name} was loaded; choose 8bit or 4bit quantization.",
             detail=str(error),
         ) from error
     except (OSError, ValueError, ImportError, RuntimeError) as error:
         raise ModelUnavailable(
-            f"The model {profile.name} could not be loaded from {profile.source}; check its name, the network or the folder.",
+            f"The model {profile.name} could not be loaded from {profile.source}; "
+            "check its name, the network or the folder.",
             detail=f"{type(error).__name__}: {error}",
         ) from error
     model.eval()
@@ -112,11 +113,12 @@ def _backend(profile: ModelProfile, tokenizer: PreTrainedTokenizerBase) -> Token
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if not isinstance(backend, Tokenizer):
         raise ConfigurationError(
-            f"The tokenizer of {profile.name} is a {type(tokenizer).__name__} without a tokenizer.json; convert it first."
+            f"The {type(tokenizer).__name__} of {profile.name} has no tokenizer.json; convert it first."
         )
     if profile.prompt_format == "chat" and not tokenizer.chat_template:
         raise ConfigurationError(
-            f"The model {profile.name} has no chat template; set prompt_format to raw or choose an instruction model."
+            f"The model {profile.name} has no chat template; "
+            "set prompt_format to raw or choose an instruction model."
         )
     backend.no_padding()
     backend.no_truncation()
@@ -124,7 +126,7 @@ def _backend(profile: ModelProfile, tokenizer: PreTrainedTokenizerBase) -> Token
 
 
 def _context_tokens(profile: ModelProfile, model: PreTrainedModel) -> int:
-    """The profile's limit, within what the weights allow. A sliding window is never left, so it needs no mask."""
+    """The profile's limit within what the weights allow. A sliding window is never left: it needs no mask."""
     limits = (
         profile.context_tokens,
         getattr(model.config, "max_position_embeddings", None),

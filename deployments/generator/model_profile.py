@@ -1,4 +1,4 @@
-"""Model profiles: one YAML file per model under ``configs/models/``, saying what to load and what it wants to be asked."""
+"""Model profiles: a YAML file per model under ``configs/models/``, saying what to load and how to ask it."""
 
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -58,7 +58,7 @@ class ModelProfile(BaseModel):
     def _one_source(self) -> Self:
         if (self.model_id is None) == (self.folder is None):
             raise ValueError(
-                f"set exactly one of model_id and folder, got model_id={self.model_id!r} and folder={self.folder}"
+                f"set exactly one of model_id and folder, got {self.model_id!r} and {self.folder}"
             )
         return self
 
@@ -72,7 +72,7 @@ class ModelProfile(BaseModel):
         return self.folder is not None
 
     def override(self, model: str | None = None, quantization: Quantization | None = None) -> Self:
-        """The profile with another model (a folder if one of that name exists, else a hub id) or quantization."""
+        """The profile with another quantization or model (a folder if there is such a one, else a hub id)."""
         values: dict[str, Any] = self.model_dump()
         if model is not None:
             folder = Path(model).expanduser()

@@ -50,7 +50,7 @@ class PromptEncoder:
             raise InvalidRequest("The prompt is empty; send some text.")
         if len(ids) >= self._context_tokens:
             raise InvalidRequest(
-                f"The prompt has {len(ids)} tokens, but the model takes at most {self._context_tokens - 1}; shorten it."
+                f"The prompt has {len(ids)} tokens but at most {self._context_tokens - 1} fit; shorten it."
             )
         return ids
 
@@ -83,7 +83,7 @@ class PromptEncoder:
             text = self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
         except Exception as error:  # jinja raises its own types, and templates raise for roles out of order
             raise InvalidRequest(
-                f"The model's chat template does not accept turns in the order {', '.join(t.role for t in turns)}.",
+                f"The model's chat template does not accept the turns {', '.join(t.role for t in turns)}.",
                 detail=f"{type(error).__name__}: {error}",
             ) from error
         ids: list[int] = self._parsing.encode(text, add_special_tokens=False).ids

@@ -1,4 +1,4 @@
-"""The rows of a batch inside the model: keys and values, which positions each row may see, and the next tokens.
+"""The rows of a batch inside the model: keys and values, and which positions each row may see.
 
 Rows are padded on the left to a common length. Rows join (`merge`) and leave or fork (`select`) between two
 passes, so a finished sequence costs nothing and a new one waits for nobody.

@@ -53,7 +53,7 @@ class Ending:
 
 @dataclass(frozen=True, slots=True)
 class RowScores:
-    """What the model says about a group's rows: log-probabilities (rows x vocabulary) and the likeliest token of each."""
+    """Of a group's rows: log-probabilities (rows x vocabulary) and each row's likeliest token with its."""
 
     logprobs: torch.Tensor
     likeliest: list[tuple[int, float]]

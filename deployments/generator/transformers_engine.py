@@ -1,4 +1,4 @@
-"""The engine that computes in this process with `transformers`: Mistral-7B in 8 bits on a GPU, the house model on a CPU."""
+"""The engine that computes here, with `transformers`: Mistral-7B in 8 bits on a GPU, the house model on a CPU."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -134,7 +134,8 @@ class TransformersEngine:
         fixed = sorted(changes.keys() - RECONFIGURABLE)
         if fixed:
             raise ConfigurationError(
-                f"{', '.join(fixed)} cannot be changed while the engine runs; only {', '.join(sorted(RECONFIGURABLE))} can."
+                f"{', '.join(fixed)} cannot be changed while the engine runs; "
+                f"only {', '.join(sorted(RECONFIGURABLE))} can."
             )
         try:
             self._config = EngineConfig.model_validate(self._config.model_dump() | changes)
@@ -166,7 +167,7 @@ class TransformersEngine:
             raise InvalidRequest("A stop text must not be empty; leave it out of params.stop.")
         if params.candidates > self._config.max_batch_size:
             raise InvalidRequest(
-                f"candidates must be at most {self._config.max_batch_size} (max_batch_size), got {params.candidates}."
+                f"candidates must be at most max_batch_size, {self._config.max_batch_size}, got {params.candidates}."
             )
         prompt = self._prompts.encode(request)
         job = Job(
@@ -179,8 +180,8 @@ class TransformersEngine:
         )
         if job.tokens > self._config.max_batch_tokens:
             raise InvalidRequest(
-                f"The request may need {job.tokens} tokens but max_batch_tokens is {self._config.max_batch_tokens}; "
-                "ask for fewer candidates or fewer new tokens."
+                f"The request may need {job.tokens} tokens but max_batch_tokens is "
+                f"{self._config.max_batch_tokens}; ask for fewer candidates or new tokens."
             )
         return job
 
@@ -191,7 +192,7 @@ class TransformersEngine:
                 return await asyncio.wrap_future(job.future)
         except TimeoutError as error:
             raise GenerationTimeout(
-                f"The language model did not finish within {timeout_s:g} s. Try a simpler question, or try again."
+                f"The language model took more than {timeout_s:g} s. Try a simpler question, or try again."
             ) from error
         finally:
             job.future.cancel()

@@ -105,7 +105,8 @@ def load_checkpoint(work: Path, config: TrainingConfig) -> tuple[TrainingState, 
     changed = sorted(key for key in expected if saved["settings"].get(key) != expected[key])
     if changed:
         raise CheckpointMismatch(
-            f"{path} was made with other settings ({', '.join(changed)}); restore them, or start afresh without resuming"
+            f"{path} was made with other settings ({', '.join(changed)}); "
+            "restore them, or start afresh without resuming"
         )
     return _STATE.validate_python(saved["state"]), saved
 

@@ -29,11 +29,13 @@ class ModelShape(TrainingModel):
     def _divisible(self) -> Self:
         if self.hidden_size % self.attention_heads:
             raise ValueError(
-                f"hidden_size must be a multiple of attention_heads, got {self.hidden_size} and {self.attention_heads}"
+                f"hidden_size must be a multiple of attention_heads, "
+                f"got {self.hidden_size} and {self.attention_heads}"
             )
         if self.attention_heads % self.key_value_heads:
             raise ValueError(
-                f"attention_heads must be a multiple of key_value_heads, got {self.attention_heads} and {self.key_value_heads}"
+                f"attention_heads must be a multiple of key_value_heads, "
+                f"got {self.attention_heads} and {self.key_value_heads}"
             )
         return self
 

@@ -1,4 +1,4 @@
-"""From an endless stream of (prompt, completion) pairs to batches with hardly any padding, made in other processes.
+"""From an endless stream of (prompt, completion) pairs to batches with hardly any padding.
 
 A pool of pairs is sorted by length, cut into batches and the batches are shuffled. The order is a function of
 the seed and the pool's number alone: batch ``position`` of a run is always the same, which is what exact
@@ -25,7 +25,7 @@ from deployments.generator.training.config import BatchConfig
 
 Pair = tuple[str, str]
 PairSource = Callable[[int, int], Iterator[Pair]]
-"""``pairs(seed, start)``: an endless, reproducible stream from its ``start``-th pair; picklable if workers are used."""
+"""``pairs(seed, start)``: an endless, reproducible stream from pair ``start`` on; picklable for workers."""
 
 WORKER_SEED_STEP = 1_000_003  # keeps the streams of two workers, and of neighbouring seeds, apart
 QUEUED_POOLS = 2  # per worker: enough to hide a slow pool, little enough to waste no memory
@@ -55,7 +55,7 @@ class Pool:
 
 @dataclass(frozen=True, slots=True)
 class JsonlPairs:
-    """A finite file as an endless stream: every pass in a new order. Lines hold ``prompt`` and ``completion``."""
+    """A file of lines with ``prompt`` and ``completion`` as an endless stream, every pass in a new order."""
 
     path: Path
 

@@ -1,4 +1,4 @@
-"""A trained model as a folder that `TransformersEngine` loads: weights, config and tokenizer, put in place at once."""
+"""A trained model as a folder that `TransformersEngine` loads, put in place at once."""
 
 import copy
 import shutil

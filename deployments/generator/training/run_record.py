@@ -73,7 +73,8 @@ def model_card(run: TrainingRun, description: str = "") -> str:
     shape = run.config.shape
     rows = {
         "architecture": f"MistralForCausalLM, {shape.layers} layers, width {shape.hidden_size}, "
-        f"{shape.attention_heads}/{shape.key_value_heads} heads, feed-forward {shape.intermediate_size}, tied embeddings",
+        f"{shape.attention_heads}/{shape.key_value_heads} heads, "
+        f"feed-forward {shape.intermediate_size}, tied embeddings",
         "parameters": f"{run.parameters:,}",
         "vocabulary": f"{run.vocabulary:,}",
         "sequences seen": f"{run.sequences:,}",

@@ -56,7 +56,7 @@ def train_tokenizer(
 
 
 def _without(texts: Iterable[str], added_tokens: Sequence[str]) -> Iterator[str]:
-    """The stretches between added tokens; longest token first, so that no token is cut inside a longer one."""
+    """The stretches between added tokens. Longest token first, so that none is cut inside a longer one."""
     if not added_tokens:
         yield from texts
         return

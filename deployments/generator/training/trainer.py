@@ -169,7 +169,7 @@ class Trainer:
         save_checkpoint(self._work, self._config, self._state, self._model, self._optimizer)
 
     def finish(self, out_dir: Path, evaluate: Evaluate | None, description: str) -> TrainingRun:
-        """Last evaluation, the model's folder and its record; the checkpoint is removed when all of it stands."""
+        """Last evaluation, the model's folder and its record; then the checkpoint is no longer needed."""
         if evaluate:
             self._evaluate(evaluate)
         state = self._state
@@ -233,7 +233,7 @@ class Trainer:
             group["lr"] = rate
         loss = self._loss(batch)
         self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self._model.parameters(), self._config.optimization.gradient_clip)
         self._optimizer.step()
         self._loss_sum += loss.detach()
@@ -286,7 +286,7 @@ class Trainer:
         )
 
     def _evaluate(self, evaluate: Evaluate) -> Mapping[str, float]:
-        """Scores of a snapshot. The caller's code may set threads or draw random numbers: both are put back."""
+        """Scores of a snapshot. The caller's code may set threads or draw random numbers; both are restored."""
         snapshot = self._work / "snapshot"
         generator = torch.get_rng_state()
         export_model(self._model, self._tokenizer, snapshot, self._config)
