@@ -26,7 +26,8 @@ class ValidatorConfig(BaseModel):
         default=3,
         ge=1,
         le=6,
-        description="Deepest nesting of calls named like a type, and of array brackets: sqlglot doubles its time per level",
+        description="Deepest nesting of calls named like a type and of array brackets; each level doubles "
+        "sqlglot's time",
     )
     max_chain: int = Field(
         default=40,

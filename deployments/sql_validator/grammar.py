@@ -6,10 +6,9 @@ text and token rules passed. ``scan`` is an iterative lexer and safe on any boun
 
 import ctypes
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module, resources
-from typing import Any
+from typing import Any, NamedTuple
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory  # type: ignore[import-untyped]
 from postgast import PgQueryError, deparse, scan
@@ -45,8 +44,7 @@ class GrammarError(Exception):
         self.position = position
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """One lexical token; offsets in characters of the text."""
 
     kind: int

@@ -46,7 +46,7 @@ class Policy(BaseModel):
     )
     tables: Literal["*"] | dict[str, tuple[str, ...] | Literal["*"]] | None = Field(
         default=None,
-        description='Allowed columns by table; "*" in place of a list, or of everything, means all the login role sees',
+        description='Allowed columns by table; "*" for a list or for everything is all that the role sees',
     )
     deny: dict[str, tuple[str, ...]] = Field(
         default={}, description="Columns taken away by table; an empty list takes away the table"
@@ -63,7 +63,7 @@ class Policy(BaseModel):
     )
     types: tuple[str, ...] = Field(
         default=(),
-        description="Types of casts, by their catalog name (int4, not integer); enum types come by themselves",
+        description="Types of casts by their catalog name (int4, not integer); enum types come by themselves",
     )
     operators: tuple[str, ...] = ()
     collations: tuple[str, ...] = ()

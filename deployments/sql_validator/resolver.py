@@ -164,7 +164,7 @@ class Resolver:
         return self._rights.tables.get(node.relname)
 
     def _function(self, node: Node, around: Scope, ctes: Ctes) -> FromItem:
-        call = table_function(node)
+        call: Node = table_function(node)
         self._expression(call, around, ctes)
         name = strings(call.funcname)[-1]
         alias = node.alias.aliasname or name
@@ -236,7 +236,7 @@ class Resolver:
     # ------------------------------------------------------------ expressions
 
     def _expression(self, root: Node, scope: Scope, ctes: Ctes) -> None:
-        """Resolve everything below a node that may stand in an expression; subqueries see ``scope`` around them."""
+        """Resolve everything below a node of an expression; subqueries see ``scope`` around them."""
         pending: list[Node] = [root]
         while pending:
             message = pending.pop()
@@ -273,7 +273,7 @@ def _is_star(value: Node) -> bool:
 
 
 def _ends_in_star(fields: Iterable[Node]) -> bool:
-    return [f.WhichOneof("node") for f in fields][-1] == "a_star"
+    return str([f.WhichOneof("node") for f in fields][-1]) == "a_star"
 
 
 def _bare_name(item: Node) -> str | None:

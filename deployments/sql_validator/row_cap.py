@@ -59,7 +59,7 @@ def _integer(value: int) -> Node:
 
 
 def _is_null(node: Node) -> bool:
-    return node.WhichOneof("node") == "a_const" and node.a_const.isnull
+    return bool(node.WhichOneof("node") == "a_const" and node.a_const.isnull)
 
 
 def _number(node: Node) -> Decimal | None:

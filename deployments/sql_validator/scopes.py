@@ -1,7 +1,8 @@
-"""What names mean at a place of a statement: columns and relations by query level, as PostgreSQL looks them up."""
+"""What names mean at a place of a statement: columns and relations by query level."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from deployments.sql_validator.policy import TableRights
 
@@ -9,8 +10,7 @@ from deployments.sql_validator.policy import TableRights
 MAX_COLUMNS = 1_664
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(NamedTuple):
     """A column of a FROM item. ``table`` is set for columns of tables, ``denied`` if the policy withholds it.
 
     ``name`` is None where PostgreSQL makes up a name that nobody should rely on.

@@ -32,7 +32,8 @@ _FIELDS: dict[str, frozenset[str]] = {
         "ColumnRef": "fields location",
         "CommonTableExpr": "ctename aliascolnames ctematerialized ctequery location",
         "Float": "fval",
-        "FuncCall": "funcname args agg_order agg_filter over agg_within_group agg_star agg_distinct funcformat location",
+        "FuncCall": "funcname args agg_order agg_filter agg_within_group agg_star agg_distinct over "
+        "funcformat location",
         "GroupingFunc": "args location",
         "GroupingSet": "kind content location",
         "Integer": "ival",
@@ -47,14 +48,16 @@ _FIELDS: dict[str, frozenset[str]] = {
         "ResTarget": "name val location",
         "RowExpr": "args row_format location",
         "SQLValueFunction": "op typmod location",
-        "SelectStmt": "distinct_clause target_list from_clause where_clause group_clause group_distinct having_clause "
-        "window_clause values_lists sort_clause limit_offset limit_count limit_option with_clause op all larg rarg",
+        "SelectStmt": "with_clause distinct_clause target_list from_clause where_clause group_clause "
+        "group_distinct having_clause window_clause values_lists sort_clause limit_offset limit_count "
+        "limit_option op all larg rarg",
         "SortBy": "node sortby_dir sortby_nulls location",
         "String": "sval",
         "SubLink": "sub_link_type testexpr oper_name subselect location",
         "TypeCast": "arg type_name location",
         "TypeName": "names typmods typemod array_bounds location",
-        "WindowDef": "name refname partition_clause order_clause frame_options start_offset end_offset location",
+        "WindowDef": "name refname partition_clause order_clause frame_options start_offset end_offset "
+        "location",
         "WithClause": "ctes recursive location",
     }.items()
 }

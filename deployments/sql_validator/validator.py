@@ -5,8 +5,12 @@ tree, sqlglot must read the same names, and what is given back is regenerated fr
 the bytes that came in.
 """
 
+import asyncio
 import logging
-from collections.abc import Iterable
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable
+from pathlib import Path
 
 from deployments.sql_validator.config import ValidatorConfig
 from deployments.sql_validator.grammar import GrammarError, Node, Source, parse, regenerate, same_tree
@@ -23,9 +27,11 @@ from deployments.sql_validator.rules.base import (
     violation,
 )
 from deployments.sql_validator.tree import index, single_select
-from serve_app.contracts import RejectedSql, SchemaSnapshot, ValidSql, Violation
+from serve_app.contracts import Caller, RejectedSql, SchemaSnapshot, StageHealth, ValidSql, Violation
 
 _log = logging.getLogger(__name__)
+
+POLICIES_FOLDER = Path(__file__).resolve().parents[2] / "configs" / "policies"
 
 # Sent back to the model; more would only dilute the prompt.
 _MOST_VIOLATIONS = 8
@@ -40,7 +46,7 @@ class Rejection(Exception):
 
 
 class Validator:
-    """Checks statements against the policies of a folder. Holds no state of a statement, so threads may share it."""
+    """Checks statements against the policies of a folder. It keeps no state, so threads may share it."""
 
     def __init__(self, policies: Policies, config: ValidatorConfig | None = None) -> None:
         self.policies = policies
@@ -124,3 +130,59 @@ def _text_of(tree: Node) -> str:
     if not same_tree(tree.SerializeToString(), again):
         raise GrammarError("the statement cannot be written down again exactly; write it more plainly")
     return sql
+
+
+class SqlValidatorCore:
+    """The SqlValidator stage: a `Validator` over the live schema, which is asked for again after its time.
+
+    Satisfies `serve_app.stages.SqlValidator`.
+    """
+
+    def __init__(
+        self,
+        schema_source: Callable[[], Awaitable[SchemaSnapshot]],
+        config: ValidatorConfig | None = None,
+        policies: Policies | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Raises ConfigurationError if a policy file is wrong."""
+        self._validator = Validator(policies or Policies.load(POLICIES_FOLDER), config)
+        self._source = schema_source
+        self._clock = clock
+        self._lock = asyncio.Lock()
+        self._schema: SchemaSnapshot | None = None
+        self._expires = 0.0
+        self._verdicts: Counter[str] = Counter()
+
+    async def validate(self, sql: str, caller: Caller) -> ValidSql | RejectedSql:
+        """The verdict under the caller's policy.
+
+        Raises:
+            PlumblineError: the schema is not known yet and its source cannot give it.
+        """
+        schema = await self._current_schema()
+        verdict = self._validator.validate(sql, caller.policy, schema)
+        self._verdicts["accepted" if isinstance(verdict, ValidSql) else verdict.first.rule] += 1
+        return verdict
+
+    async def health(self) -> StageHealth:
+        figures: dict[str, float | int | str | bool | None] = {
+            "policies": ", ".join(self._validator.policies.names),
+            "schema": self._schema.fingerprint if self._schema else None,
+            **{f"verdicts_{name}": count for name, count in sorted(self._verdicts.items())},
+        }
+        return StageHealth(stage="sql_validator", ok=True, detail="Ready to check statements.", figures=figures)
+
+    async def _current_schema(self) -> SchemaSnapshot:
+        async with self._lock:
+            if self._schema is None or self._clock() >= self._expires:
+                try:
+                    self._schema = await self._source()
+                except Exception:
+                    # A known schema stays good while its source restarts: policies do not depend on it, and
+                    # the database refuses what has gone.
+                    if self._schema is None:
+                        raise
+                    _log.warning("the schema could not be read again; the known one is kept", exc_info=True)
+                self._expires = self._clock() + self._validator.config.schema_ttl_s
+            return self._schema

@@ -86,7 +86,7 @@ def types(statement: ParsedStatement) -> list[Violation]:
 
 
 def _is_integer(node: Node) -> bool:
-    return node.WhichOneof("node") == "a_const" and node.a_const.WhichOneof("val") == "ival"
+    return bool(node.WhichOneof("node") == "a_const" and node.a_const.WhichOneof("val") == "ival")
 
 
 def operators(statement: ParsedStatement) -> list[Violation]:
@@ -129,10 +129,11 @@ def expression_kinds(statement: ParsedStatement) -> list[Violation]:
 
 
 def from_items(statement: ParsedStatement) -> list[Violation]:
-    found = []
-    for table in statement.of("RangeVar"):
-        if not table.inh:
-            found.append(violation("clause", "ONLY is not allowed", UNREADABLE, statement.position(table)))
+    found = [
+        violation("clause", "ONLY is not allowed", UNREADABLE, statement.position(table))
+        for table in statement.of("RangeVar")
+        if not table.inh
+    ]
     if any(table_function(f) is None for f in statement.of("RangeFunction")):
         found.append(violation("clause", "only function calls can stand in FROM", UNREADABLE))
     return found
@@ -145,9 +146,11 @@ def select_lists(statement: ParsedStatement) -> list[Violation]:
         found.append(
             violation("select_only", "VALUES alone is not a question to a table; write SELECT", UNREADABLE)
         )
-    for select in statement.of("SelectStmt"):
-        if select.op == pg.SETOP_NONE and not select.target_list and not select.values_lists:
-            found.append(violation("clause", "a SELECT names no column", UNREADABLE))
+    if any(
+        select.op == pg.SETOP_NONE and not select.target_list and not select.values_lists
+        for select in statement.of("SelectStmt")
+    ):
+        found.append(violation("clause", "a SELECT names no column", UNREADABLE))
     return found
 
 

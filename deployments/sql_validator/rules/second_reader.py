@@ -6,8 +6,8 @@ them has failed; where they do not, nothing runs.
 
 from collections import Counter
 
-import sqlglot
 from sqlglot import exp
+from sqlglot.dialects.postgres import Postgres
 from sqlglot.errors import SqlglotError
 
 from deployments.sql_validator.rules.base import UNREADABLE, ParsedStatement, TreeRule, violation
@@ -26,13 +26,15 @@ _REFUSED = (
     exp.Set,
 )
 
+_POSTGRES = Postgres()
+
 Names = Counter[tuple[str, str]]
 
 
 def readers_agree(statement: ParsedStatement) -> list[Violation]:
     """Compare both readings; an error of the second reader counts as disagreement."""
     try:
-        trees = sqlglot.parse(statement.source.sql, dialect="postgres")
+        trees = _POSTGRES.parse(statement.source.sql)
     except (SqlglotError, RecursionError) as fault:
         return [_disagree(f"the statement is not written in plain PostgreSQL: {_short(fault)}")]
     trees = [t for t in trees if t is not None and not isinstance(t, exp.Semicolon)]

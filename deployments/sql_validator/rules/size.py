@@ -107,12 +107,18 @@ def plain_format(statement: ParsedStatement) -> list[Violation]:
     for call in statement.of("FuncCall"):
         if strings(call.funcname)[-1] != "format":
             continue
-        first = unwrap(call.args[0]) if call.args else None
-        literal = type(first).__name__ == "A_Const" and first.WhichOneof("val") == "sval"
-        if not literal or not _PLAIN_FORMAT.fullmatch(first.sval.sval):
+        text = _string(call.args[0]) if call.args else None
+        if text is None or not _PLAIN_FORMAT.fullmatch(text):
             reason = "format needs a literal with plain %s places"
             found.append(violation("size", reason, TOO_COMPLEX, statement.position(call)))
     return found
+
+
+def _string(node: Node) -> str | None:
+    value = unwrap(node)
+    if type(value).__name__ != "A_Const" or value.WhichOneof("val") != "sval":
+        return None
+    return str(value.sval.sval)
 
 
 def exponents(statement: ParsedStatement) -> list[Violation]:

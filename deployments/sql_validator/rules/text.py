@@ -1,5 +1,6 @@
 """Rules on the bare text. They run before anything parses it."""
 
+import re
 import unicodedata
 
 from deployments.sql_validator.config import ValidatorConfig
@@ -7,6 +8,7 @@ from deployments.sql_validator.rules.base import TOO_COMPLEX, UNREADABLE, TextRu
 from serve_app.contracts import Violation
 
 _BLANKS = "\t\n\r "
+_UNUSUAL = re.compile(r"[^\t\n\r -~]")
 
 
 def not_empty(sql: str, config: ValidatorConfig) -> list[Violation]:
@@ -18,18 +20,16 @@ def not_empty(sql: str, config: ValidatorConfig) -> list[Violation]:
 def bounded_length(sql: str, config: ValidatorConfig) -> list[Violation]:
     if len(sql) <= config.max_characters:
         return []
-    reason = f"the statement has {len(sql)} characters, at most {config.max_characters} are allowed; write it shorter"
+    reason = f"the statement has {len(sql)} characters, at most {config.max_characters} are allowed"
     return [violation("length", reason, TOO_COMPLEX)]
 
 
 def plain_characters(sql: str, config: ValidatorConfig) -> list[Violation]:
-    """No control characters (NUL ends a C string), no lone surrogates (they close the database connection)."""
-    for place, character in enumerate(sql[: config.max_characters]):
-        if character in _BLANKS or " " < character < "\x7f":
-            continue
-        if unicodedata.category(character) in ("Cc", "Cs", "Cn"):
-            reason = f"the character U+{ord(character):04X} is not allowed in SQL; leave it out"
-            return [violation("characters", reason, UNREADABLE, place)]
+    """No control characters (NUL ends a C string) and no lone surrogates (they close the connection)."""
+    for unusual in _UNUSUAL.finditer(sql, 0, config.max_characters):
+        if unicodedata.category(unusual[0]) in ("Cc", "Cs", "Cn"):
+            reason = f"the character U+{ord(unusual[0]):04X} is not allowed in SQL; leave it out"
+            return [violation("characters", reason, UNREADABLE, unusual.start())]
     return []
 
 

@@ -65,7 +65,7 @@ def enough_tokens(text: TokenText) -> list[Violation]:
 
 
 def bounded_nesting(text: TokenText) -> list[Violation]:
-    """Brackets and CASE at most ``max_depth`` deep, calls named like types and arrays ``max_type_call_depth``."""
+    """Brackets and CASE to ``max_depth``, calls named like types and arrays to ``max_type_call_depth``."""
     frames: list[bool] = []
     before = ""
     for token in _code(text.tokens):
