@@ -1,4 +1,4 @@
-"""The engine that computes here, with `transformers`: Mistral-7B in 8 bits on a GPU, the house model on a CPU."""
+"""The engine that computes here, with `transformers`: Mistral-7B on a GPU, the house model on a CPU."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -167,7 +167,7 @@ class TransformersEngine:
             raise InvalidRequest("A stop text must not be empty; leave it out of params.stop.")
         if params.candidates > self._config.max_batch_size:
             raise InvalidRequest(
-                f"candidates must be at most max_batch_size, {self._config.max_batch_size}, got {params.candidates}."
+                f"candidates must be at most {self._config.max_batch_size}, got {params.candidates}."
             )
         prompt = self._prompts.encode(request)
         job = Job(

@@ -32,6 +32,19 @@ def new_model(shape: ModelShape, tokenizer: PreTrainedTokenizerFast) -> MistralF
     return MistralForCausalLM(config)
 
 
+def load_weights(model: MistralForCausalLM, folder: Path) -> None:
+    """Take over the weights of a folder made by `export_model`.
+
+    Raises:
+        ValueError: they are of another shape.
+    """
+    saved = MistralForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
+    try:
+        model.load_state_dict(saved.state_dict())
+    except RuntimeError as error:
+        raise ValueError(f"the weights in {folder} are of another shape than this run's model") from error
+
+
 def export_model(
     model: MistralForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path, config: TrainingConfig
 ) -> None:

@@ -25,7 +25,7 @@ from deployments.generator.training.checkpoint import (
 )
 from deployments.generator.training.config import OptimizationConfig, TrainingConfig
 from deployments.generator.training.data import Batch, BatchStream, PairSource
-from deployments.generator.training.export import export_model, new_model
+from deployments.generator.training.export import export_model, load_weights, new_model
 from deployments.generator.training.run_record import (
     CurvePoint,
     Evaluation,
@@ -69,6 +69,7 @@ def train(
     *,
     added_tokens: Sequence[str] = (),
     work_dir: Path | None = None,
+    start_from: Path | None = None,
     evaluate: Evaluate | None = None,
     progress: Callable[[Progress], None] | None = None,
     description: str = "",
@@ -76,18 +77,20 @@ def train(
 ) -> TrainingRun:
     """Train from scratch, or go on from the checkpoint in ``work_dir``, and write the model to ``out_dir``.
 
+    ``start_from`` is a folder of an earlier run: its weights and tokenizer are the beginning, not random ones.
     ``work_dir`` (default: ``<out_dir>.training``) keeps the tokenizer, the checkpoint and the snapshots for
     ``evaluate``.
 
     Raises:
         DataError: the pair source failed or ended.
         CheckpointMismatch: the checkpoint was made with another config.
+        ValueError: ``start_from`` has another shape or lacks an added token.
     """
     work = work_dir or out_dir.with_name(out_dir.name + ".training")
     work.mkdir(parents=True, exist_ok=True)
     if not resume:
         clear_checkpoint(work)
-    trainer = Trainer(config, pairs, work, added_tokens)
+    trainer = Trainer(config, pairs, work, added_tokens, start_from)
     trainer.run(evaluate, progress or (lambda _: None))
     return trainer.finish(out_dir, evaluate, description)
 
@@ -103,7 +106,12 @@ class Trainer:
     """One run: model, optimizer, data stream and their common state."""
 
     def __init__(
-        self, config: TrainingConfig, pairs: PairSource, work: Path, added_tokens: Sequence[str]
+        self,
+        config: TrainingConfig,
+        pairs: PairSource,
+        work: Path,
+        added_tokens: Sequence[str],
+        start_from: Path | None = None,
     ) -> None:
         torch.set_num_threads(config.threads)
         torch.manual_seed(config.seed)
@@ -112,8 +120,11 @@ class Trainer:
         self._work = work
         self._device = _device(config)
         self._state, saved = load_checkpoint(work, config)
-        self._tokenizer = self._load_tokenizer(pairs, added_tokens, fresh=saved is None)
-        self._model = new_model(config.shape, self._tokenizer).to(self._device)
+        self._tokenizer = self._load_tokenizer(pairs, added_tokens, start_from, fresh=saved is None)
+        self._model = new_model(config.shape, self._tokenizer)
+        if start_from is not None and saved is None:
+            load_weights(self._model, start_from)
+        self._model.to(self._device)
         if self._device.type == "cpu":
             # For some 20 tokens a sequence, plain matrix products take a third of the fused kernel's backward
             # pass.
@@ -196,12 +207,14 @@ class Trainer:
         return run
 
     def _load_tokenizer(
-        self, pairs: PairSource, added_tokens: Sequence[str], fresh: bool
+        self, pairs: PairSource, added_tokens: Sequence[str], start_from: Path | None, fresh: bool
     ) -> PreTrainedTokenizerFast:
         """Learned once per run and kept with the checkpoint: resuming must not learn another one."""
         folder = self._work / "tokenizer"
         if not fresh:
             return PreTrainedTokenizerFast.from_pretrained(folder)
+        if start_from is not None:
+            return _known_tokenizer(start_from, added_tokens, folder)
         settings = self._config.tokenizer
         sample = islice(pairs(self._config.seed, 0), settings.sample_pairs)
         tokenizer = train_tokenizer((text for pair in sample for text in pair), added_tokens, settings)
@@ -286,7 +299,7 @@ class Trainer:
         )
 
     def _evaluate(self, evaluate: Evaluate) -> Mapping[str, float]:
-        """Scores of a snapshot. The caller's code may set threads or draw random numbers; both are restored."""
+        """Scores of a snapshot. What the caller's code does to threads and random state is undone."""
         snapshot = self._work / "snapshot"
         generator = torch.get_rng_state()
         export_model(self._model, self._tokenizer, snapshot, self._config)
@@ -306,6 +319,16 @@ class _Window:
     step: int
     sequences: int
     elapsed_s: float
+
+
+def _known_tokenizer(source: Path, added_tokens: Sequence[str], folder: Path) -> PreTrainedTokenizerFast:
+    """The tokenizer of an earlier run, kept in this run's folder."""
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(source)
+    missing = [token for token in added_tokens if token not in tokenizer.get_vocab()]
+    if missing:
+        raise ValueError(f"the tokenizer in {source} lacks {len(missing)} added tokens, {missing[0]!r} first")
+    tokenizer.save_pretrained(folder)
+    return tokenizer
 
 
 def _device(config: TrainingConfig) -> torch.device:
