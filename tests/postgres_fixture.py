@@ -1,4 +1,4 @@
-"""One embedded PostgreSQL with the sample data for the whole test session, started when a test first asks for it."""
+"""One embedded PostgreSQL with the sample data for the whole test session, started on first use."""
 
 import shutil
 import tempfile
@@ -19,7 +19,7 @@ def make_state_folder() -> Path:
 
 @pytest.fixture(scope="session")
 def sample_database() -> Iterator[EmbeddedDatabase]:
-    """``dsn`` logs in as the SELECT-only role, ``admin_dsn`` as the superuser. Tests must leave the rows as they are."""
+    """``dsn`` logs in as the SELECT-only role, ``admin_dsn`` as superuser. Tests leave the rows alone."""
     folder = make_state_folder()
     server = EmbeddedPostgres(folder)
     try:

@@ -1,6 +1,15 @@
 """What an operator can set about the execution of SQL and the reading of the schema."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Annotated
+from zoneinfo import available_timezones
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+
+def known_time_zone(name: str) -> str:
+    if name not in available_timezones():
+        raise ValueError(f"unknown time zone {name!r}; use a name like UTC or America/Denver")
+    return name
 
 
 class IntrospectionConfig(BaseModel):
@@ -67,11 +76,14 @@ class ExecutorConfig(BaseModel):
         default=4_194_304, ge=1024, description="Most bytes of rows returned for one question, as JSON"
     )
     count_bound: int = Field(
-        default=100_000, ge=0, description="Rows beyond the returned ones are counted up to this total"
+        default=100_000,
+        ge=0,
+        le=1_000_000_000,
+        description="Rows beyond the returned ones are counted up to this total",
     )
     count_timeout_s: float = Field(default=2.0, gt=0.0, description="Time limit for counting them")
-    time_zone: str = Field(
-        default="UTC", min_length=1, description="Time zone of CURRENT_DATE and of instants shown"
+    time_zone: Annotated[str, AfterValidator(known_time_zone)] = Field(
+        default="UTC", description="Time zone of CURRENT_DATE and of instants shown"
     )
     introspection: IntrospectionConfig = Field(
         default=IntrospectionConfig(), description="What is read of the schema and its values"

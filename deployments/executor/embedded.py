@@ -68,7 +68,7 @@ class EmbeddedPostgresConfig(BaseModel):
 
 @dataclass(frozen=True, repr=False)
 class EmbeddedDatabase:
-    """A running server: ``dsn`` is the SELECT-only role's login, ``admin_dsn`` the superuser's, for set-up."""
+    """A running server: ``dsn`` logs in the SELECT-only role, ``admin_dsn`` the superuser (for set-up)."""
 
     dsn: str
     admin_dsn: str

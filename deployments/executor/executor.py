@@ -9,7 +9,7 @@ from typing import Any, Literal
 import asyncpg
 
 from deployments.executor.config import ExecutorConfig
-from deployments.executor.failures import as_plumbline_error
+from deployments.executor.failures import NOT_SQL, as_plumbline_error
 from deployments.executor.formatting import column_infos, json_size_bytes, json_value
 from deployments.executor.introspection import read_schema
 from deployments.executor.pool import ConnectionPool, PooledConnection, milliseconds
@@ -22,13 +22,25 @@ from serve_app.contracts import (
     StageHealth,
     ValidSql,
 )
-from serve_app.errors import ExecutionTimeout, Overloaded, PlumblineError
+from serve_app.errors import ExecutionFailed, ExecutionTimeout, Overloaded, PlumblineError
 
 STAGE = "executor"
 # The server's own timeout comes first, since it names the cause; this margin is for the way there and back.
 DEADLINE_MARGIN_S = 1.0
 LARGEST_BATCH_ROWS = 500
 RETRY_AFTER_S = 2.0
+NO_COLUMNS = "The query returns no columns, so there is nothing to show. Ask for something to see."
+
+
+def sendable(sql: str) -> str:
+    """The text, unless the wire protocol cannot carry it: such text would cost the connection.
+
+    Raises:
+        ExecutionFailed.
+    """
+    if "\x00" in sql or any("\ud800" <= character <= "\udfff" for character in sql):
+        raise ExecutionFailed(NOT_SQL, detail="the statement holds NUL or half a surrogate pair")
+    return sql
 
 
 @dataclass
@@ -152,10 +164,14 @@ class SqlExecutor:
         try:
             async with self._pool.transaction(timeout_s) as connection:
                 async with asyncio.timeout(timeout_s + DEADLINE_MARGIN_S):
-                    prepared = await connection.prepare(statement.sql)
+                    prepared = await connection.prepare(sendable(statement.sql))
+                    if prepared.get_parameters():
+                        raise ExecutionFailed(NOT_SQL, detail="the statement has parameters")
                     columns = column_infos(prepared.get_attributes(), self._semantics)
                     cursor = await prepared.cursor()
                     collector = await self._collect(cursor)
+                if not columns:
+                    raise ExecutionFailed(NO_COLUMNS, detail="the statement returns no columns")
                 total = await self._total(connection, cursor, collector, statement)
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, ValueError, OverflowError) as error:
             raise as_plumbline_error(error) from error

@@ -12,6 +12,7 @@ from serve_app.errors import (
 
 READ_ONLY = "This service only reads data, so nothing was changed. Ask a question about the data instead."
 TOO_LARGE = "The query needs more memory or space than it may use. Narrow it down, for example to one month."
+NOT_SQL = "The query is not valid SQL. Try asking it in other words."
 UNSUPPORTED_TYPE = "The result holds a kind of value that cannot be shown. Ask for other columns."
 
 # Exact SQLSTATEs first, then their two-character classes.
@@ -38,7 +39,7 @@ BY_STATE: dict[str, PlumblineError] = {
     ),
     "42P01": ExecutionFailed("The query uses a table that does not exist. Try asking it in other words."),
     "42703": ExecutionFailed("The query uses a column that does not exist. Try asking it in other words."),
-    "42601": ExecutionFailed("The query is not valid SQL. Try asking it in other words."),
+    "42601": ExecutionFailed(NOT_SQL),
     "53200": ExecutionFailed(TOO_LARGE),
     "53400": ExecutionFailed(TOO_LARGE),
 }

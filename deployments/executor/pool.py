@@ -101,7 +101,8 @@ class ConnectionPool:
         try:
             async with asyncio.timeout(self._config.connect_timeout_s):
                 connection = await pool.acquire()
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, ValueError) as error:
+            # asyncpg reads the DSN only now, and answers some malformed ones with a ValueError.
             self._drop(pool)
             raise DatabaseUnavailable(detail=f"{type(error).__name__}: {error}") from error
         return Lease(pool, connection, connection.transaction(readonly=True))
