@@ -1,4 +1,4 @@
-"""Verdicts on JSON lines, one for each line whatever it holds: the work of ``plumbline validate --json-lines``."""
+"""Verdicts on JSON lines, one a line whatever it holds: the work of ``plumbline validate --json-lines``."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -14,7 +14,8 @@ MAX_LINE_BYTES = 16 * 1024 * 1024
 def verdict_lines(
     lines: Iterable[bytes], validator: Validator, policy: str, schema: SchemaSnapshot | None = None
 ) -> Iterator[str]:
-    """One ``{"accepted": …, "rule": …, "reason": …}`` for each ``{"sql": …}``, in order. Never raises for a line.
+    """One ``{"accepted": …, "rule": …, "reason": …}`` for each ``{"sql": …}``, in order. Never raises for a
+    line.
 
     ``lines`` are bytes, as a binary stream gives them, so that invalid UTF-8 is an answer and not a crash.
     """
@@ -22,9 +23,7 @@ def verdict_lines(
         yield json.dumps(_verdict(line, validator, policy, schema))
 
 
-def _verdict(
-    line: bytes, validator: Validator, policy: str, schema: SchemaSnapshot | None
-) -> dict[str, Any]:
+def _verdict(line: bytes, validator: Validator, policy: str, schema: SchemaSnapshot | None) -> dict[str, Any]:
     if len(line) > MAX_LINE_BYTES:
         return _invalid(f"the line has {len(line)} bytes, at most {MAX_LINE_BYTES} are read")
     try:

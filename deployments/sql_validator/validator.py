@@ -171,7 +171,9 @@ class SqlValidatorCore:
             "schema": self._schema.fingerprint if self._schema else None,
             **{f"verdicts_{name}": count for name, count in sorted(self._verdicts.items())},
         }
-        return StageHealth(stage="sql_validator", ok=True, detail="Ready to check statements.", figures=figures)
+        return StageHealth(
+            stage="sql_validator", ok=True, detail="Ready to check statements.", figures=figures
+        )
 
     async def _current_schema(self) -> SchemaSnapshot:
         async with self._lock:
