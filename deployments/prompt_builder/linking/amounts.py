@@ -47,13 +47,53 @@ _ORDINALS = {
 }
 _JOINTS = {"and", "to", "or", "-", ","}
 # "one" is a number only beside a comparison; elsewhere it is a pronoun.
-_ONE_AFTER = frozenset(["than", "least", "most", "exactly", "only", "top", "over", "under", "above", "below", "just", "first", "last", "next"])
-_ONE_BEFORE = frozenset(["or", "more", "plus", "hundred", "thousand", "million", "billion", "percent", "dollar"])
+_ONE_AFTER = frozenset(
+    [
+        "than",
+        "least",
+        "most",
+        "exactly",
+        "only",
+        "top",
+        "over",
+        "under",
+        "above",
+        "below",
+        "just",
+        "first",
+        "last",
+        "next",
+    ]
+)
+_ONE_BEFORE = frozenset(
+    ["or", "more", "plus", "hundred", "thousand", "million", "billion", "percent", "dollar"]
+)
 _COUNT_AFTER = frozenset(["top", "bottom", "first", "last", "next", "best", "worst", "previous", "another"])
 _DEFINITE = frozenset(["our", "their", "these", "those", "my", "both"])
-_HALF_AFTER = frozenset(["than", "least", "over", "under", "even", "about", "only", "nearly", "almost", "exactly"])
+_HALF_AFTER = frozenset(
+    ["than", "least", "over", "under", "even", "about", "only", "nearly", "almost", "exactly"]
+)
 _HALF_BEFORE = frozenset(
-    ["of", "done", "way", "complete", "built", "finished", "their", "the", "its", "spent", "used", "gone", "through", "paid", "full", "empty", "or", "percent"]
+    [
+        "of",
+        "done",
+        "way",
+        "complete",
+        "built",
+        "finished",
+        "their",
+        "the",
+        "its",
+        "spent",
+        "used",
+        "gone",
+        "through",
+        "paid",
+        "full",
+        "empty",
+        "or",
+        "percent",
+    ]
 )
 
 

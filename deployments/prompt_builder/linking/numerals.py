@@ -6,14 +6,47 @@ from decimal import Decimal, InvalidOperation
 UNITS = {
     word: value
     for value, word in enumerate(
-        ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"]
+        [
+            "zero",
+            "one",
+            "two",
+            "three",
+            "four",
+            "five",
+            "six",
+            "seven",
+            "eight",
+            "nine",
+            "ten",
+            "eleven",
+            "twelve",
+            "thirteen",
+            "fourteen",
+            "fifteen",
+            "sixteen",
+            "seventeen",
+            "eighteen",
+            "nineteen",
+        ]
     )
 }
 TENS = {
     word: 10 * (index + 2)
-    for index, word in enumerate(["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"])
+    for index, word in enumerate(
+        ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
+    )
 }
-SCALES = {"hundred": 100, "thousand": 1000, "grand": 1000, "million": 10**6, "billion": 10**9}
+SCALES = {
+    "hundred": 100,
+    "thousand": 1000,
+    "grand": 1000,
+    "million": 10**6,
+    "billion": 10**9,
+    "mil": 10**6,
+    "mill": 10**6,
+    "mln": 10**6,
+    "bn": 10**9,
+}
 SUFFIX_SCALES = {"k": 1000, "m": 10**6, "mm": 10**6, "mil": 10**6, "mln": 10**6, "bn": 10**9, "b": 10**9}
 
 DIGITS = re.compile(r"(-)?(\$\s?)?((?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?)([a-z]+)?$")

@@ -8,7 +8,20 @@ from deployments.prompt_builder.linking import calendar
 from deployments.prompt_builder.linking.calendar import Moment, Period, Unit
 from deployments.prompt_builder.linking.numerals import TENS, UNITS, small_integer
 
-_MONTH_NAMES = ["january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november", "december"]
+_MONTH_NAMES = [
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
+    "december",
+]
 MONTHS = {name: n for n, name in enumerate(_MONTH_NAMES, start=1)}
 MONTHS |= {name[:3]: n for name, n in MONTHS.items()} | {"sept": 9}
 _DAY_NAMES = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
@@ -48,12 +61,58 @@ _SHIFTED = {
     "dates",
 }
 # A bare four-digit number is a year unless something is counted or compared with it.
-_NOT_A_YEAR_AFTER = frozenset(["than", "least", "most", "exceeding", "above", "below", "under", "exactly", "top", "equals", "tops"])
+_NOT_A_YEAR_AFTER = frozenset(
+    ["than", "least", "most", "exceeding", "above", "below", "under", "exactly", "top", "equals", "tops"]
+)
 _NOT_A_YEAR_BEFORE = frozenset(
-    ["hours", "hour", "dollars", "bucks", "kg", "kilos", "meters", "cubic", "square", "pieces", "piece", "liters", "units", "m2", "m3", "days", "percent", "items", "rows", "records", "times", "people", "tons", "and-a-half"]
+    [
+        "hours",
+        "hour",
+        "dollars",
+        "bucks",
+        "kg",
+        "kilos",
+        "meters",
+        "cubic",
+        "square",
+        "pieces",
+        "piece",
+        "liters",
+        "units",
+        "m2",
+        "m3",
+        "days",
+        "percent",
+        "items",
+        "rows",
+        "records",
+        "times",
+        "people",
+        "tons",
+        "and-a-half",
+    ]
 )
 _MONTH_CUES = frozenset(
-    ["in", "since", "from", "of", "until", "before", "after", "by", "during", "this", "last", "next", "to", "and", "between", "early", "late", "for"]
+    [
+        "in",
+        "since",
+        "from",
+        "of",
+        "until",
+        "before",
+        "after",
+        "by",
+        "during",
+        "this",
+        "last",
+        "next",
+        "to",
+        "and",
+        "between",
+        "early",
+        "late",
+        "for",
+    ]
 )
 
 _ISO = re.compile(r"(\d{4})[-/](\d{1,2})[-/](\d{1,2})$")

@@ -1,19 +1,24 @@
 """Correction of words outside the vocabulary."""
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
 
 from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
-_SUFFIXES = ("s", "es", "ed", "d", "ing", "er", "ers", "est", "ly", "ies", "ied", "ier", "iest")
-_CACHE_WORDS = 200_000
+_WORDS_CACHED: Final = 200_000
+_SHORTEST: Final = 4
+_NEIGHBOURS: Final = 12
+# A one-syllable stem with a short vowel doubles its last letter before an ending: "dropped", not "droped".
+_DOUBLES: Final = re.compile(r"[^aeiou]+[aeiou][^aeiouwxy]$")
 
 
 class Speller:
-    """Nearest known word by optimal string alignment; frequent words of the domain win ties.
+    """Nearest known word by optimal string alignment; heavier words win ties.
 
-    ``weights`` maps each known word to its frequency; words of four letters and more are corrected at distance 1, of
-    seven and more at distance 2.
+    ``weights`` maps each word that may replace another to its frequency, ``accepted`` are further known words. Words of four
+    letters and more are corrected at distance 1, of seven and more at distance 2.
     """
 
     def __init__(self, weights: Mapping[str, int], accepted: Iterable[str]) -> None:
@@ -21,56 +26,85 @@ class Speller:
         self._accepted = frozenset(accepted) | frozenset(weights)
         self._by_length: dict[int, list[str]] = {}
         for word in self._weights:
-            if len(word) >= 4 and word.isalpha():
+            if len(word) >= _SHORTEST and word.isalpha():
                 self._by_length.setdefault(len(word), []).append(word)
         self._cache: dict[str, str] = {}
 
     def knows(self, word: str) -> bool:
-        """Whether the word, or the word without an English ending, is in the vocabulary."""
-        if word in self._accepted:
-            return True
-        for suffix in _SUFFIXES:
-            if word.endswith(suffix) and len(word) - len(suffix) >= 3:
-                stem = word[: -len(suffix)]
-                doubled = stem[:-1] if len(stem) > 3 and stem[-1] == stem[-2] else stem
-                if stem in self._accepted or stem + "e" in self._accepted or stem + "y" in self._accepted:
-                    return True
-                if doubled != stem and doubled in self._accepted:
-                    return True
-        return False
+        """Whether the word, or what it is an inflection of, is in the vocabulary."""
+        return word in self._accepted or any(stem in self._accepted for stem in _stems(word))
 
     def correct(self, word: str) -> str:
-        """The word itself if known or if nothing is near enough."""
+        """The word itself if it is known or nothing is near enough."""
         cached = self._cache.get(word)
         if cached is None:
-            cached = word if len(word) < 4 or not word.isalpha() or self.knows(word) else self._nearest(word)
-            if len(self._cache) >= _CACHE_WORDS:
+            cached = self._respelled(word)
+            if len(self._cache) >= _WORDS_CACHED:
                 self._cache.clear()
             self._cache[word] = cached
         return cached
 
+    def _respelled(self, word: str) -> str:
+        if len(word) < _SHORTEST or not word.isalpha():
+            return word
+        if word.endswith("ys") and word[:-2] + "ies" in self._accepted:
+            return word[:-2] + "ies"
+        return word if self.knows(word) else self._nearest(word)
+
     def _nearest(self, word: str) -> str:
-        best, best_rank = word, (3.0, 0.0)
         for limit in (1, 2) if len(word) >= 6 else (1,):
-            for length in range(len(word) - limit, len(word) + limit + 1):
-                choices = self._by_length.get(length)
-                if not choices:
-                    continue
-                for choice, distance, _ in process.extract(
-                    word, choices, scorer=OSA.distance, score_cutoff=limit, limit=8
-                ):
-                    if distance == 2 and not _plausible(word, choice):
-                        continue
-                    rank = (distance + 0.4 * (word[0] != choice[0]), -float(self._weights[choice]))
-                    if rank < best_rank:
-                        best, best_rank = choice, rank
-            if best != word:
-                break
-        return best
+            choices = [c for c, distance in self._near(word, limit) if _plausible(word, c, distance)]
+            if choices:
+                return min(choices, key=lambda c: (_cost(word, c), -self._weights[c]))
+        return word
+
+    def _near(self, word: str, limit: int) -> Iterator[tuple[str, float]]:
+        for length in range(len(word) - limit, len(word) + limit + 1):
+            choices = self._by_length.get(length, ())
+            for choice, distance, _ in process.extract(
+                word, choices, scorer=OSA.distance, score_cutoff=limit, limit=_NEIGHBOURS
+            ):
+                yield choice, distance
 
 
-def _plausible(word: str, choice: str) -> bool:
-    """Two edits in a short word change it too much, unless it starts the same or its letters are the same."""
+def _stems(word: str) -> Iterator[str]:
+    """What the word may be an inflection of."""
+    for suffix in ("s", "es"):
+        if word.endswith(suffix) and len(word) - len(suffix) >= 3:
+            yield word[: -len(suffix)]
+    if word.endswith("ies") and len(word) > 5:
+        yield word[:-3] + "y"
+    if word.endswith("ly") and len(word) > 5:
+        yield word[:-2]
+    for suffix in ("ing", "ed", "er", "est"):
+        stem = word[: -len(suffix)]
+        if not word.endswith(suffix) or len(stem) < 3 or (suffix in {"er", "est"} and len(stem) > 6):
+            continue
+        if len(stem) > 3 and stem[-1] == stem[-2]:
+            yield stem[:-1]
+        if not _DOUBLES.match(stem):
+            yield stem
+        yield stem + "e"
+        if stem.endswith("i"):
+            yield stem[:-1] + "y"
+
+
+def _cost(word: str, choice: str) -> float:
+    """Edit distance; left-out and swapped letters are likelier slips than wrong ones or a wrong start."""
+    cost = float(OSA.distance(word, choice))
+    if word[0] != choice[0]:
+        cost += 0.4
+    if len(choice) > len(word) or sorted(word) == sorted(choice):
+        cost -= 0.2
+    return cost
+
+
+def _plausible(word: str, choice: str, distance: float) -> bool:
+    """Two edits change a short word too much, one wrong letter a four-letter word."""
     if sorted(word) == sorted(choice):
         return True
-    return word[:2] == choice[:2] or (len(word) >= 8 and word[0] == choice[0])
+    if word.startswith(choice):
+        return False
+    if distance < 2:
+        return len(word) > _SHORTEST or len(choice) > len(word)
+    return len(word) >= 7 and (word[:2] == choice[:2] or (len(word) >= 8 and word[0] == choice[0]))

@@ -3,18 +3,21 @@
 import re
 import unicodedata
 from dataclasses import dataclass, field
+from typing import Final
 
-_PLAIN = {
-    "\u2018": "'", "\u2019": "'", "\u201b": "'", "\u2032": "'", "`": "'", "\u201c": '"', "\u201d": '"',
-    "\u2010": "-", "\u2011": "-", "\u2012": "-", "\u2013": "-", "\u2014": "-", "\u2212": "-",
-    "\u00a0": " ", "\u202f": " ", "\u00f7": "/", "\u20ac": "$", "\u00a3": "$",
-}  # fmt: skip
-_SYMBOLS = {
+_PLAIN: Final = {
+    **dict.fromkeys("\u2018\u2019\u201b\u2032", "'"),
+    **dict.fromkeys("\u201c\u201d", '"'),
+    **dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212", "-"),
+    **dict.fromkeys("\u00a0\u202f\u2009", " "),
+    **dict.fromkeys("\u20ac\u00a3", "$"),
+    "\u00f7": "/",
+}
+_SYMBOLS: Final = {
     "%": ("percent",),
     "$": ("dollars",),
     "#": ("number",),
     "&": ("and",),
-    "+": ("+",),
     "<": ("less", "than"),
     ">": ("more", "than"),
     "<=": ("at", "most"),
@@ -23,31 +26,27 @@ _SYMBOLS = {
     "=>": ("at", "least"),
     "\u2264": ("at", "most"),
     "\u2265": ("at", "least"),
-    "=": ("=",),
-    "/": ("/",),
-    ",": (",",),
     ";": (",",),
-    ":": (":",),
-    "(": ("(",),
-    ")": (")",),
-    ".": (".",),
     "?": (".",),
     "!": (".",),
-    "-": ("-",),
     "w/o": ("without",),
     "w/": ("with",),
+    **{sign: (sign,) for sign in ",:().-/=+"},
 }
-PUNCTUATION = frozenset({",", ":", "(", ")", ".", "-", "/", "=", "+"})
+PUNCTUATION: Final = frozenset(",:().-/=+")
 
-_TOKEN = r"""
+_TOKEN: Final = r"""
     \d{4}-\d{1,2}-\d{1,2}(?!\d) | \d{1,2}/\d{1,2}/(?:\d{4}|\d{2})(?!\d) | \d{4}/\d{1,2}/\d{1,2}(?!\d)
-  | \d{1,2}/\d{1,2}(?![\d/])
-  | \d{1,2}\.\d{1,2}\.\d{4}(?!\d) | \d[qh]\d{2}(?!\w) | \d{4}q[1-4](?!\w)
-  | (?:(?<=\s)-|^-)?(?:\$\s?)?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:(?:st|nd|rd|th|k|mm?|mil|mln|bn|b|x|h|hrs?|pct|am|pm|kg|d)(?![^\W_]))?
+  | \d{1,2}/\d{1,2}(?![\d/]) | \d{1,2}\.\d{1,2}\.\d{4}(?!\d) | \d[qh]\d{2}(?!\w) | \d{4}q[1-4](?!\w)
+  | (?:(?<=\s)-|^-)?(?:\$\s?)?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?
+    (?:(?:st|nd|rd|th|k|mm?|mil|mln|bn|b|x|h|hrs?|pct|am|pm|kg|d)(?![^\W_]))?
   | (?<=\s)'\d\d(?!\d) | w/o(?![^\W_]) | w/
   | [^\W\d_]+(?:'[^\W\d_]+)*\d*
   | <= | >= | =< | => | [%$\#&+<>=/,;:().?!\u2264\u2265-]
 """
+_SPAN_WORD: Final = re.compile(
+    r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*$|[qh][1-4]$|(?:mon|tues|wednes|thurs|fri|satur|sun)day$"
+)
 
 
 @dataclass(slots=True)
@@ -67,16 +66,23 @@ class Words:
             self.end.append(end)
             self.capital.append(capital)
 
+    def drop(self, i: int) -> None:
+        del self.text[i], self.start[i], self.end[i], self.capital[i]
+
     def span(self, first: int, last: int) -> tuple[int, int]:
         """Offsets of the words ``first`` up to, not including, ``last``."""
         return self.start[first], self.end[last - 1]
+
+    def all_capital(self) -> bool:
+        """True for a title or a question in capitals, where a capital letter shows no name."""
+        return all(c for c, w in zip(self.capital, self.text, strict=True) if w.isalpha())
 
 
 def fold(question: str) -> str:
     """Lower case, plain quotes and dashes, no accents; the result has the length of the question."""
     if question.isascii():
         return question.lower()
-    return "".join(_fold_char(c) for c in question)
+    return "".join(map(_fold_char, question))
 
 
 def _fold_char(char: str) -> str:
@@ -91,10 +97,44 @@ def _fold_char(char: str) -> str:
 
 
 def token_pattern(code_patterns: tuple[str, ...] = ()) -> re.Pattern[str]:
-    """The token expression; ``code_patterns`` are expressions of stored codes (invoice numbers, say), tried first."""
+    """The token expression; ``code_patterns`` are those of stored codes (invoice numbers, say), tried first."""
     codes = "".join(f"(?:{pattern})|" for pattern in code_patterns)
     return re.compile(codes + _TOKEN, re.VERBOSE)
 
 
 def symbol(token: str) -> tuple[str, ...] | None:
+    """The words for a sign; None if the token is none."""
     return _SYMBOLS.get(token)
+
+
+def settle_symbols(words: Words) -> Words:
+    """Give signs their meaning from their neighbours.
+
+    A hyphen between numbers, months or quarters is "to", inside a word it goes, between words it is a pause;
+    a plus behind a number is "or more"; "then" behind a comparative is "than".
+    """
+    text = words.text
+    for i in range(len(text) - 1, -1, -1):
+        word = text[i]
+        if word == "-":
+            _settle_hyphen(words, i)
+        elif word == "+" and i and text[i - 1][-1].isdigit() and words.end[i - 1] == words.start[i]:
+            text[i] = "or more"
+        elif word == "then" and i and (text[i - 1].endswith("er") or text[i - 1] in {"more", "less"}):
+            text[i] = "than"
+    return words
+
+
+def _settle_hyphen(words: Words, i: int) -> None:
+    text = words.text
+    if not 0 < i < len(text) - 1:
+        words.drop(i)
+        return
+    before, after = text[i - 1], text[i + 1]
+    numbers = before[-1].isdigit() and (after[0].isdigit() or after[0] == "$")
+    if numbers or (_SPAN_WORD.match(before) and _SPAN_WORD.match(after)):
+        text[i] = "to"
+    elif words.end[i - 1] < words.start[i] and words.end[i] < words.start[i + 1]:
+        text[i] = ","
+    else:
+        words.drop(i)

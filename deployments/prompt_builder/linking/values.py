@@ -5,16 +5,22 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 
 from deployments.prompt_builder.domain import DomainPack, TableTerms
 from deployments.prompt_builder.linking.english import English
+from deployments.prompt_builder.linking.tokens import Words
 from serve_app.contracts import Candidate, SchemaSnapshot
 
 _WORD = re.compile(r"[^\W_]+")
 _CODE = re.compile(r"([A-Za-z]{1,8})([-_/# ]?)(\d{3,})$")
 _PADDED = re.compile(r"(?<!\d)(0\d{2,})(?!\d)")
-_STARTING = frozenset(["beginning", "starting", "begin", "begins", "start", "starts", "with", "prefix", "like"])
+_STARTING = frozenset(
+    ["beginning", "starting", "begin", "begins", "start", "starts", "with", "prefix", "like"]
+)
 _MAX_CANDIDATES = 8
+# The most frequent English words need more evidence before they count as part of a name.
+_FREQUENT_WORDS = 1500
 _SCORE_WINDOW = 0.4
 
 
@@ -75,7 +81,7 @@ class NameIndex:
     def __init__(self, schema: SchemaSnapshot, pack: DomainPack, english: English) -> None:
         self._stops = english.stop_words
         self._terms = _pack_words(pack)
-        self._weak = english.weak_words | set(english.known_words[:1200]) | set(english.known_words[1200:])
+        self._weak = english.weak_words | set(english.known_words[:_FREQUENT_WORDS])
         self._type_words = {name: _type_words(table) for name, table in pack.tables.items()}
         self.entities = tuple(_entities(schema, pack))
         self.codes = tuple(_code_patterns(schema, pack))
@@ -103,12 +109,12 @@ class NameIndex:
         result: dict[str, tuple[str, ...]] = {}
         for entity in self.entities:
             words = [w.lower() for w in _WORD.findall(entity.value)]
-            for first, second in zip(words, words[1:], strict=False):
+            for first, second in pairwise(words):
                 if len(first) > 2 and len(second) > 2:
                     result[first + second] = (first, second)
         return result
 
-    def completions(self, prefix: str) -> str | None:
+    def completion(self, prefix: str) -> str | None:
         """The only name word that a shortened word can stand for ("conc" for "concrete")."""
         k = bisect_left(self._sorted_stems, prefix)
         found = self._sorted_stems[k : k + 2]
@@ -126,34 +132,25 @@ class NameIndex:
 
     # ------------------------------------------------------------ matching
 
-    def match(self, words: list[str], capital: list[bool], i: int, mixed_case: bool) -> ValueMatch | None:
-        """The longest name that begins at word ``i``."""
-        first = stem(words[i])
-        alive = self._index.get(first)
+    def match(self, words: Words, i: int, sentence_case: bool) -> ValueMatch | None:
+        """The longest name that begins at word ``i``; ``sentence_case``: a capital letter inside shows a name."""
+        text = words.text
+        alive = self._index.get(stem(text[i]))
         if alive is None:
-            return self._joined_match(words, i)
-        if words[i] in self._stops and not self._whole(alive, 1):
-            return None
-        matched, end = [first], i + 1
-        j = end
-        while j < len(words):
-            if words[j] == "-":
-                j += 1
-                continue
-            word = self._in_alive(stem(words[j]), words[j], alive)
-            if word is None:
+            return self._joined_match(text, i)
+        matched, end = [stem(text[i])], i + 1
+        while end < len(text):
+            word = self._in_alive(stem(text[end]), text[end], alive)
+            narrowed = alive & self._index[word] if word is not None and word not in matched else None
+            if word is None or not narrowed:
                 break
-            narrowed = alive & self._index[word]
-            if not narrowed or word in matched:
-                break
-            alive, end = narrowed, j + 1
+            alive, end = narrowed, end + 1
             matched.append(word)
-            j += 1
-        while len(matched) > 1 and words[end - 1] in self._stops and not self._whole(alive, len(matched)):
+        while len(matched) > 1 and text[end - 1] in self._stops and not self._whole(alive, len(matched)):
             matched.pop()
             end -= 1
             alive = set.intersection(*(self._index[w] for w in matched))
-        if not self._enough(alive, matched, words, capital, i, end, mixed_case):
+        if not self._enough(alive, matched, words, i, end, sentence_case):
             return None
         return ValueMatch(i, end, self._rank(alive, matched))
 
@@ -184,32 +181,24 @@ class NameIndex:
         return any(len(self.entities[n].stems) == count for n in alive)
 
     def _enough(
-        self,
-        alive: set[int],
-        matched: list[str],
-        words: list[str],
-        capital: list[bool],
-        i: int,
-        end: int,
-        mixed: bool,
+        self, alive: set[int], matched: list[str], words: Words, i: int, end: int, sentence_case: bool
     ) -> bool:
+        """Whether the words are evidence enough for a name."""
         strengths = [self._strength[w] for w in matched]
-        if self._whole(alive, len(matched)):
-            return "strong" in strengths or "weak" in strengths or len(matched) > 1
         if "strong" in strengths:
-            return True
-        if "weak" not in strengths:
+            return words.text[i] not in self._stops
+        if self._whole(alive, len(matched)):
+            return "weak" in strengths or len(matched) > 1
+        if "weak" not in strengths or words.text[i] in self._stops:
             return False
         values = {self.entities[n].value for n in alive}
-        if strengths.count("weak") + strengths.count("hard") >= 2 and matched[-1] not in self._stops:
+        if len(matched) > 1:
             return len(values) <= 2
-        if mixed and i > 0 and capital[i] and words[i - 1] not in {".", ":"}:
+        if sentence_case and i > 0 and words.capital[i] and words.text[i - 1] not in {".", ":"}:
             return True
-        near = {words[i - 1] if i else "", words[end] if end < len(words) else ""}
-        return (
-            any(near & self._type_words.get(self.entities[n].table, frozenset()) for n in alive)
-            and len(values) == 1
-        )
+        near = {words.text[i - 1] if i else "", words.text[end] if end < len(words.text) else ""}
+        typed = any(near & self._type_words.get(self.entities[n].table, frozenset()) for n in alive)
+        return typed and len(values) <= 3
 
     def _rank(self, alive: set[int], matched: list[str]) -> tuple[Candidate, ...]:
         scored = sorted(((self._score(n, matched), n) for n in alive), key=lambda pair: (-pair[0], pair[1]))
