@@ -63,8 +63,10 @@ class _BoundedBody:
 class EdgeMiddleware:
     """Plain ASGI, so that streams and cancellation pass through untouched."""
 
-    def __init__(self, app: ASGIApp, max_body_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, max_body_bytes: int, echo_request_id: bool = True) -> None:
+        """``echo_request_id`` off: a proxy in front of the app puts the id into responses."""
         self._app = app
+        self._echo_request_id = echo_request_id
         self._max_body_bytes = max_body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -82,7 +84,8 @@ class EdgeMiddleware:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                MutableHeaders(scope=message)["x-request-id"] = request_id
+                if self._echo_request_id:
+                    MutableHeaders(scope=message)["x-request-id"] = request_id
             await send(message)
 
         async def send_unless_too_large(message: Message) -> None:

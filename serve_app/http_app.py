@@ -43,8 +43,8 @@ ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
 }
 
 
-def make_app(service: ChatService) -> FastAPI:
-    """The app with all routes that the settings offer."""
+def make_app(service: ChatService, echo_request_id: bool = True) -> FastAPI:
+    """The app with all routes that the settings offer; see `EdgeMiddleware` for ``echo_request_id``."""
     features, limits = service.config.features, service.config.limits
     app = FastAPI(
         title="Plumbline",
@@ -54,7 +54,7 @@ def make_app(service: ChatService) -> FastAPI:
         openapi_url="/openapi.json" if features.docs else None,
         redoc_url=None,
     )
-    app.add_middleware(EdgeMiddleware, max_body_bytes=limits.max_body_bytes)
+    app.add_middleware(EdgeMiddleware, max_body_bytes=limits.max_body_bytes, echo_request_id=echo_request_id)
     _add_error_handlers(app, service)
     _add_chat(app, service)
     _add_operations(app, service)

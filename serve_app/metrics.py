@@ -16,8 +16,6 @@ STAGE_DURATION_SECONDS = "plumbline_stage_duration_seconds"
 REPAIRS_TOTAL = "plumbline_repairs_total"
 GENERATION_RETRIES_TOTAL = "plumbline_generation_retries_total"
 GENERATED_TOKENS_TOTAL = "plumbline_generated_tokens_total"
-QUESTIONS_ACTIVE = "plumbline_questions_active"
-QUESTIONS_WAITING = "plumbline_questions_waiting"
 
 # Seconds; the targets are 5 s for a simple and 15 s for a complex question.
 DURATION_BOUNDARIES_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0)

@@ -1,6 +1,5 @@
 """The Generator deployment: one model on one device, batching by its engine."""
 
-import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -22,15 +21,12 @@ STREAM_INTERVAL_S = 0.05
 Pieces = list[TokenChunk | Generation]
 
 
-@serve.deployment(max_ongoing_requests=64)
 class Generator:
-    """Prompts in, tokens out. ``user_config`` of the Serve config holds the engine's batching (`EngineConfig`)."""
+    """Prompts in, tokens out. ``user_config`` of the Serve config holds the batching (`EngineConfig`)."""
 
-    async def __init__(self, profile: ModelProfile, enabled: bool, logs: LoggingSettings) -> None:
+    def __init__(self, profile: ModelProfile, enabled: bool, logs: LoggingSettings) -> None:
         configure_logging(logs.level, logs.file, "Generator")
-        self._engine: Engine | None = None
-        if enabled:
-            self._engine = await asyncio.to_thread(_load, profile)
+        self._engine = _load(profile) if enabled else None
 
     def reconfigure(self, user_config: dict[str, Any]) -> None:
         """Take new batching figures without reloading the model.
@@ -75,6 +71,9 @@ class Generator:
         if self._engine is None:
             raise ModelUnavailable("The language model is switched off on this server.")
         return self._engine
+
+
+GeneratorDeployment = serve.deployment(max_ongoing_requests=64)(Generator)
 
 
 def _load(profile: ModelProfile) -> Engine:

@@ -30,7 +30,7 @@ KEPT_NAMES: dict[str, str] = {
     "generation.timeout_s": "MISTRAL_GENERATION_TIMEOUT",
     "prompt.max_history": "MISTRAL_MAX_CONVERSATION_HISTORY",
     "prompt.max_context_tokens": "MISTRAL_MAX_CONTEXT_TOKENS",
-    "conversation.store_url": "PLUMBLINE_STORE_URL",
+    "store.url": "PLUMBLINE_STORE_URL",
     "database.url": "DATABASE_URL",
     "database.supabase_url": "SUPABASE_URL",
     "database.supabase_key": "SUPABASE_KEY",

@@ -11,6 +11,7 @@ from urllib.parse import quote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
+from deployments.conversations.config import ConversationsConfig
 from deployments.executor.config import ExecutorConfig
 from deployments.prompt_builder.config import PromptConfig
 from deployments.sql_validator.config import ValidatorConfig
@@ -97,10 +98,10 @@ class GenerationSettings(Section):
     )
 
 
-class ConversationSettings(Section):
-    """Where conversations are kept. How many exchanges a question may refer back to is ``prompt.max_history``."""
+class StoreSettings(Section):
+    """Where conversations are kept."""
 
-    store_url: SecretStr | None = Field(
+    url: SecretStr | None = Field(
         default=None,
         description="URL of the conversation store (postgresql+asyncpg://…); unset: SQLite in data_dir",
     )
@@ -256,7 +257,8 @@ class Settings(Section):
 
     model: ModelSettings = ModelSettings()
     generation: GenerationSettings = GenerationSettings()
-    conversation: ConversationSettings = ConversationSettings()
+    store: StoreSettings = StoreSettings()
+    conversations: ConversationsConfig = ConversationsConfig()
     database: DatabaseSettings = DatabaseSettings()
     domain: DomainSettings = DomainSettings()
     policy: PolicySettings = PolicySettings()

@@ -1,0 +1,49 @@
+"""The Conversations deployment: history of questions in a store of its own."""
+
+from pathlib import Path
+
+from ray import serve
+
+from deployments.conversations.config import ConversationsConfig
+from deployments.conversations.conversations import ConversationMemory
+from serve_app.contracts import Caller, ConversationContext, Exchange, Question, StageHealth
+from serve_app.logging import configure_logging
+from serve_app.settings import load_settings
+from serve_app.settings.tree import LoggingSettings
+
+STORE_FILE = "conversations.sqlite"
+
+
+class Conversations:
+    """What a question may refer back to. Knows nothing of the target database."""
+
+    def __init__(
+        self,
+        settings_file: Path | None,
+        config: ConversationsConfig,
+        data_folder: Path,
+        logs: LoggingSettings,
+    ) -> None:
+        configure_logging(logs.level, logs.file, "Conversations")
+        given = load_settings(file=settings_file).store.url
+        data_folder.mkdir(parents=True, exist_ok=True)
+        url = given.get_secret_value() if given else f"sqlite+aiosqlite:///{data_folder / STORE_FILE}"
+        self._core = ConversationMemory(url, config)
+
+    async def context(self, question: Question, limit: int) -> ConversationContext:
+        return await self._core.context(question, limit)
+
+    async def remember(self, conversation_id: str, caller: Caller, exchange: Exchange) -> None:
+        await self._core.remember(conversation_id, caller, exchange)
+
+    async def clear(self, conversation_id: str, caller: Caller) -> None:
+        await self._core.clear(conversation_id, caller)
+
+    async def health(self) -> StageHealth:
+        return await self._core.health()
+
+    async def __del__(self) -> None:
+        await self._core.close()
+
+
+ConversationsDeployment = serve.deployment(max_ongoing_requests=64)(Conversations)

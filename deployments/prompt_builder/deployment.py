@@ -1,0 +1,62 @@
+"""The PromptBuilder deployment."""
+
+from pathlib import Path
+from typing import Any
+
+from ray import serve
+from ray.serve.handle import DeploymentHandle
+
+from deployments.prompt_builder.budget import TokenCounter
+from deployments.prompt_builder.builder import PromptBuilderCore, PromptProfile
+from deployments.prompt_builder.config import PromptConfig
+from deployments.prompt_builder.domain import load_domain
+from deployments.prompt_builder.instruction.profile import InstructionProfile
+from deployments.prompt_builder.retrieval import load_examples
+from serve_app.contracts import (
+    BuiltPrompt,
+    ConversationContext,
+    Interpretation,
+    Prompt,
+    Question,
+    StageHealth,
+)
+from serve_app.handles import ExecutorHandle, GeneratorHandle
+from serve_app.logging import configure_logging
+from serve_app.settings.tree import LoggingSettings
+
+
+class PromptBuilder:
+    """Question to prompt and output to SQL, in the words of the model profile."""
+
+    def __init__(
+        self,
+        config: PromptConfig,
+        domain_folder: Path,
+        executor: "DeploymentHandle[Any]",
+        generator: "DeploymentHandle[Any]",
+        logs: LoggingSettings,
+    ) -> None:
+        configure_logging(logs.level, logs.file, "PromptBuilder")
+        profile = make_profile(config, domain_folder, GeneratorHandle(generator))
+        self._core = PromptBuilderCore(ExecutorHandle(executor).schema, profile, config.schema_reuse_s)
+
+    async def build(
+        self, question: Question, context: ConversationContext, repair: tuple[str, str] | None = None
+    ) -> BuiltPrompt:
+        return await self._core.build(question, context, repair)
+
+    async def interpret(self, prompt: Prompt, output: str) -> Interpretation:
+        return await self._core.interpret(prompt, output)
+
+    async def health(self) -> StageHealth:
+        return await self._core.health()
+
+
+PromptBuilderDeployment = serve.deployment(max_ongoing_requests=64)(PromptBuilder)
+
+
+def make_profile(config: PromptConfig, domain_folder: Path, generator: GeneratorHandle) -> PromptProfile:
+    """The profile that the model was trained for."""
+    pack = load_domain(domain_folder)
+    examples = load_examples(domain_folder / "examples.jsonl")
+    return InstructionProfile(pack, examples, TokenCounter(generator.count_tokens), config)

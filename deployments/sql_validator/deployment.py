@@ -1,0 +1,32 @@
+"""The SqlValidator deployment."""
+
+from typing import Any
+
+from ray import serve
+from ray.serve.handle import DeploymentHandle
+
+from deployments.sql_validator.config import ValidatorConfig
+from deployments.sql_validator.validator import SqlValidatorCore
+from serve_app.contracts import Caller, RejectedSql, StageHealth, ValidSql
+from serve_app.handles import ExecutorHandle
+from serve_app.logging import configure_logging
+from serve_app.settings.tree import LoggingSettings
+
+
+class SqlValidator:
+    """Accepts only what the caller's policy allows; the schema comes from the Executor."""
+
+    def __init__(
+        self, config: ValidatorConfig, executor: "DeploymentHandle[Any]", logs: LoggingSettings
+    ) -> None:
+        configure_logging(logs.level, logs.file, "SqlValidator")
+        self._core = SqlValidatorCore(ExecutorHandle(executor).schema, config)
+
+    async def validate(self, sql: str, caller: Caller) -> ValidSql | RejectedSql:
+        return await self._core.validate(sql, caller)
+
+    async def health(self) -> StageHealth:
+        return await self._core.health()
+
+
+SqlValidatorDeployment = serve.deployment(max_ongoing_requests=64)(SqlValidator)

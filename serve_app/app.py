@@ -1,0 +1,51 @@
+"""The deployment graph, drawn once: `serve run serve_app.app:build_app` and the Serve configs start here."""
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+from ray.serve import Application
+
+from deployments.conversations.deployment import ConversationsDeployment
+from deployments.executor.deployment import ExecutorDeployment
+from deployments.generator.deployment import GeneratorDeployment
+from deployments.prompt_builder.deployment import PromptBuilderDeployment
+from deployments.sql_validator.deployment import SqlValidatorDeployment
+from serve_app.ingress import IngressDeployment
+from serve_app.plan import make_plan
+from serve_app.settings import load_settings
+
+
+class AppArgs(BaseModel):
+    """``args`` of the application in a Serve config."""
+
+    model_config = ConfigDict(extra="forbid", protected_namespaces=())
+
+    settings_file: Path | None = Field(
+        default=None, description="Settings file; else PLUMBLINE_CONFIG, else plumbline.yaml"
+    )
+    model_profile: str | None = Field(
+        default=None, description="Model profile under configs/models/, unless the settings name one"
+    )
+
+
+def build_app(args: AppArgs) -> Application:
+    """Check all settings, then bind the six deployments in the order in which data flows back to the ingress.
+
+    Credentials are not bound: the stages that hold some read them in their own process.
+
+    Raises:
+        ConfigurationError: every fault of the configuration at once; nothing has started.
+    """
+    file = args.settings_file
+    plan = make_plan(load_settings(file=file), args.model_profile)
+    logs = plan.settings.logging
+
+    executor = ExecutorDeployment.bind(file, plan.settings.executor, plan.semantics, plan.data_folder, logs)
+    validator = SqlValidatorDeployment.bind(plan.settings.validator, executor, logs)
+    generator = GeneratorDeployment.bind(plan.profile, plan.settings.model.enabled, logs)
+    prompt_builder = PromptBuilderDeployment.bind(plan.prompt, plan.domain_folder, executor, generator, logs)
+    conversations = ConversationsDeployment.bind(file, plan.settings.conversations, plan.data_folder, logs)
+
+    return IngressDeployment.bind(
+        plan.service, conversations, prompt_builder, generator, validator, executor, logs
+    )

@@ -1,0 +1,176 @@
+"""Serve handles as stages: the error tree in place of Ray's errors, and one retry when a replica dies."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from typing import Any
+
+from ray.exceptions import NodeDiedError, RayActorError, RayTaskError, TaskCancelledError, WorkerCrashedError
+from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError, ReplicaUnavailableError
+from ray.serve.handle import DeploymentHandle
+
+from serve_app.contracts import (
+    BuiltPrompt,
+    Caller,
+    ConversationContext,
+    Exchange,
+    ExecutionRequest,
+    ExecutionResult,
+    Generation,
+    GenerationRequest,
+    Interpretation,
+    Prompt,
+    Question,
+    RejectedSql,
+    SchemaSnapshot,
+    StageHealth,
+    TokenChunk,
+    ValidSql,
+)
+from serve_app.errors import DatabaseUnavailable, ModelUnavailable, Overloaded, PlumblineError
+
+_log = logging.getLogger("plumbline.handles")
+
+# A replica that went away; another one, or its successor, can answer.
+REPLICA_LOST = (
+    RayActorError,
+    WorkerCrashedError,
+    NodeDiedError,
+    ReplicaUnavailableError,
+    DeploymentUnavailableError,
+)
+
+# Serve restarts a lost replica within this order of time.
+RESTART_S = 5.0
+
+RESTARTING = "A part of the service is restarting. Please try again in a few seconds."
+
+
+def as_plumbline_error(error: Exception, lost: type[PlumblineError]) -> PlumblineError:
+    """What the caller of a handle should see. ``lost`` is the error of a stage whose replica went away."""
+    if isinstance(error, RayTaskError) and isinstance(error.cause, PlumblineError):
+        return error.cause
+    if isinstance(error, PlumblineError):
+        return error
+    if isinstance(error, BackPressureError):
+        return Overloaded(retry_after_s=error.retry_after_s or RESTART_S, detail=error.message)
+    if isinstance(error, (*REPLICA_LOST, TaskCancelledError)):
+        message = None if lost is not Overloaded else RESTARTING
+        return lost(message, retry_after_s=RESTART_S, detail=type(error).__name__)
+    # A bug in the stage: its remote stack trace belongs into the log, never into the message.
+    return PlumblineError(detail=str(error))
+
+
+class StageHandle:
+    """Calls on one deployment."""
+
+    lost: type[PlumblineError] = Overloaded
+
+    def __init__(self, handle: "DeploymentHandle[Any]") -> None:
+        self._handle = handle
+
+    async def call(self, method: str, *args: Any, again: bool = True) -> Any:
+        """Call a method of some replica; a second time if that replica is lost and ``again`` allows it.
+
+        Raises:
+            PlumblineError: the stage's own error, or the one that stands for its loss or overload.
+        """
+        try:
+            return await self._once(method, args)
+        except REPLICA_LOST as error:
+            if not again:
+                raise as_plumbline_error(error, self.lost) from error
+            _log.warning(
+                "replica lost, calling again", extra={"stage": self._handle.deployment_name, "method": method}
+            )
+        except Exception as error:
+            raise as_plumbline_error(error, self.lost) from error
+        try:
+            return await self._once(method, args)
+        except Exception as error:
+            raise as_plumbline_error(error, self.lost) from error
+
+    async def _once(self, method: str, args: tuple[Any, ...]) -> Any:
+        response = getattr(self._handle, method).remote(*args)
+        try:
+            return await response
+        except asyncio.CancelledError:
+            # Our own timers end the wait, not the work: the replica has to be told.
+            response.cancel()
+            raise
+
+    async def health(self) -> StageHealth:
+        health: StageHealth = await self.call("health")
+        return health
+
+
+class ConversationsHandle(StageHandle):
+    async def context(self, question: Question, limit: int) -> ConversationContext:
+        context: ConversationContext = await self.call("context", question, limit)
+        return context
+
+    async def remember(self, conversation_id: str, caller: Caller, exchange: Exchange) -> None:
+        # Not twice: the lost replica may have written it.
+        await self.call("remember", conversation_id, caller, exchange, again=False)
+
+    async def clear(self, conversation_id: str, caller: Caller) -> None:
+        await self.call("clear", conversation_id, caller)
+
+
+class PromptBuilderHandle(StageHandle):
+    async def build(
+        self, question: Question, context: ConversationContext, repair: tuple[str, str] | None = None
+    ) -> BuiltPrompt:
+        built: BuiltPrompt = await self.call("build", question, context, repair)
+        return built
+
+    async def interpret(self, prompt: Prompt, output: str) -> Interpretation:
+        meaning: Interpretation = await self.call("interpret", prompt, output)
+        return meaning
+
+
+class GeneratorHandle(StageHandle):
+    lost = ModelUnavailable
+
+    async def generate(self, request: GenerationRequest) -> Generation:
+        generation: Generation = await self.call("generate", request)
+        return generation
+
+    async def stream(self, request: GenerationRequest) -> AsyncIterator[TokenChunk | Generation]:
+        """Pieces from one replica; its loss is an error, since what was streamed cannot be taken back."""
+        pieces = self._handle.options(stream=True).stream.remote(request)
+        try:
+            async for batch in pieces:
+                for piece in batch:
+                    yield piece
+        except (asyncio.CancelledError, GeneratorExit):
+            pieces.cancel()
+            raise
+        except Exception as error:
+            raise as_plumbline_error(error, self.lost) from error
+
+    async def count_tokens(self, texts: tuple[str, ...]) -> tuple[int, ...]:
+        counts: tuple[int, ...] = await self.call("count_tokens", texts)
+        return counts
+
+    async def cancel(self, request_id: str) -> None:
+        # Every replica is asked: nobody here knows which one runs it.
+        await self._handle.broadcast("cancel", request_id).results_async()
+
+
+class SqlValidatorHandle(StageHandle):
+    async def validate(self, sql: str, caller: Caller) -> ValidSql | RejectedSql:
+        verdict: ValidSql | RejectedSql = await self.call("validate", sql, caller)
+        return verdict
+
+
+class ExecutorHandle(StageHandle):
+    lost = DatabaseUnavailable
+
+    async def run(self, request: ExecutionRequest) -> ExecutionResult:
+        result: ExecutionResult = await self.call("run", request)
+        return result
+
+    async def schema(self, refresh: bool = False) -> SchemaSnapshot:
+        snapshot: SchemaSnapshot = await self.call("schema", refresh)
+        return snapshot
