@@ -1,0 +1,340 @@
+"""Sampling of conditions over a table and its kin."""
+
+import random
+
+from deployments.prompt_builder.query_spec.nodes import (
+    Aggregate,
+    Arithmetic,
+    Between,
+    ColumnRef,
+    Compare,
+    Comparison,
+    Condition,
+    Exists,
+    Expr,
+    InDates,
+    InList,
+    IsNull,
+    Negation,
+    Placeholder,
+    Predicate,
+    TextLiteral,
+    TextMatch,
+)
+from deployments.prompt_builder.synthesis.plan import Cond, CondKind
+from deployments.prompt_builder.synthesis.realizer.lexicon import Lexicon
+from deployments.prompt_builder.synthesis.slots import Slot, SlotTable
+from deployments.prompt_builder.synthesis.surfaces import date_text, name_slot, number_slot
+from deployments.prompt_builder.synthesis.world import Field, World
+
+_COMPARE: dict[str, tuple[CondKind, Comparison]] = {
+    "more": ("more", ">"),
+    "less": ("less", "<"),
+    "at_least": ("at_least", ">="),
+    "at_most": ("at_most", "<="),
+    "equal": ("equal", "="),
+}
+_PARENT_KINDS = ("name", "name", "name", "word", "word", "name_other", "predicate")
+_BEFORE = ("before {d}", "before {d}", "prior to {d}", "earlier than {d}", "until {d}", "up to {d}", "by {d}")
+_AFTER = ("after {d}", "after {d}", "since {d}", "later than {d}", "from {d} on")
+
+
+class ConditionSampler:
+    """Draws conditions. One instance per question: slots are numbered as they are drawn."""
+
+    def __init__(
+        self, rng: random.Random, world: World, lexicon: Lexicon, slots: SlotTable, year: int
+    ) -> None:
+        self.rng = rng
+        self.world = world
+        self.lexicon = lexicon
+        self.slots = slots
+        self.year = year
+
+    def conditions(
+        self, table: str, count: int, skip: frozenset[str] = frozenset(), rich: bool = True
+    ) -> tuple[Cond, ...]:
+        """Up to ``count`` conditions on different columns; ``skip`` are columns ("t.c") that must stay free."""
+        taken = set(skip)
+        found: list[Cond] = []
+        for _ in range(count * 3):
+            if len(found) == count:
+                break
+            cond = self._draw(table, taken, rich)
+            if cond is None:
+                continue
+            key = f"{cond.owner}.{cond.column}"
+            if key in taken:
+                continue
+            taken.add(key)
+            if cond.owner != table and cond.kind in ("name", "names"):
+                taken.update(f"{cond.owner}.{f}" for f in self.world.tables[cond.owner].fields)
+            found.append(cond)
+        return tuple(found)
+
+    def _draw(self, table: str, taken: set[str], rich: bool) -> Cond | None:
+        info = self.world.tables[table]
+        chance = self.rng.random()
+        parents = info.ancestors
+        if parents and chance < 0.34:
+            return self._parent(table, taken)
+        if chance < 0.58:
+            return self._lookup(table)
+        if chance < 0.72:
+            return self._date(table)
+        if chance < 0.80:
+            return self._name(table)
+        if chance < 0.88:
+            return self._amount(table)
+        if chance < 0.93:
+            return self._predicate(table)
+        if not rich:
+            return None
+        return self.rng.choice((self._null, self._columns, self._text, self._kin, self._average, self._kin))(
+            table
+        )
+
+    def _parent(self, table: str, taken: set[str]) -> Cond | None:
+        info = self.world.tables[table]
+        owner = self.rng.choice((*info.parents, *info.parents, *info.ancestors))
+        if owner == table:
+            return None
+        label = self.world.tables[owner].label
+        named = label is not None and f"{owner}.{label}" in taken
+        kind = self.rng.choice(_PARENT_KINDS)
+        if kind == "name" and label:
+            touched = any(t.startswith(f"{owner}.") for t in taken)
+            return None if touched else self.name(owner, label)
+        if named:
+            return None
+        if kind == "word":
+            return self._lookup(owner)
+        if kind == "predicate":
+            return self._predicate(owner)
+        return (
+            self._name(owner)
+            if self.rng.random() < 0.7
+            else self.rng.choice((self._amount, self._date))(owner)
+        )
+
+    def name(self, table: str, column: str, kind: str = "") -> Cond | None:
+        """Equality with a stored name; sometimes two names, sometimes all but one."""
+        field = self.world.tables[table].fields[column]
+        if not field.values:
+            return None
+        chance = self.rng.random()
+        if kind == "names" or (not kind and chance < 0.07 and len(field.values) > 1):
+            values = self.rng.sample(field.values, 2)
+            marks = tuple(self.slots.add(name_slot(self.rng, field, v)) for v in values)
+            return Cond("names", table, column, InList(field.ref, marks), marks)
+        mark = self.slots.add(name_slot(self.rng, field, self.rng.choice(field.values)))
+        if not kind and chance > 0.96:
+            return Cond("not_name", table, column, Compare("!=", field.ref, mark), (mark,))
+        return Cond("name", table, column, Compare("=", field.ref, mark), (mark,))
+
+    def _name(self, table: str) -> Cond | None:
+        fields = [f for f in self.world.tables[table].of_role("name") if f.values]
+        return self.name(table, self.rng.choice(fields).name) if fields else None
+
+    def word(self, table: str, column: str, value: str) -> Cond:
+        ref = ColumnRef(table, column)
+        return Cond("word", table, column, Compare("=", ref, TextLiteral(value)), words=(value,))
+
+    def _lookup(self, table: str) -> Cond | None:
+        fields = self.world.tables[table].of_role("lookup")
+        if not fields:
+            return None
+        field = self.rng.choice(fields)
+        return self.lookup(field)
+
+    def lookup(self, field: Field) -> Cond | None:
+        if not field.values:
+            return None
+        chance = self.rng.random()
+        if chance < 0.1 and len(field.values) > 2:
+            values = tuple(
+                sorted(self.rng.sample(field.values, 2 if chance < 0.085 else min(3, len(field.values) - 1)))
+            )
+            return Cond(
+                "words",
+                field.table,
+                field.name,
+                InList(field.ref, tuple(map(TextLiteral, values))),
+                words=values,
+            )
+        value = self.rng.choice(field.values)
+        if chance > 0.9:
+            if chance > 0.975 and len(field.values) > 3:
+                values = tuple(sorted(self.rng.sample(field.values, 2)))
+                node: Condition = InList(field.ref, tuple(map(TextLiteral, values)), negated=True)
+                return Cond("not_word", field.table, field.name, node, words=values)
+            node = Compare("!=", field.ref, TextLiteral(value))
+            return Cond("not_word", field.table, field.name, node, words=(value,))
+        return self.word(field.table, field.name, value)
+
+    def _date(self, table: str) -> Cond | None:
+        info = self.world.tables[table]
+        fields = info.of_role("date")
+        if not fields:
+            return None
+        main = info.fields.get(info.date or "")
+        field = main if main and self.rng.random() < 0.65 else self.rng.choice(fields)
+        return self.date(field)
+
+    def date(self, field: Field, kind: str = "") -> Cond:
+        chance = self.rng.random()
+        main = self.world.tables[field.table].date == field.name
+        if kind == "date" or (not kind and chance < 0.84):
+            text = date_text(self.rng, "past" if main or self.rng.random() < 0.4 else "future", self.year)
+            said: CondKind = "date"
+        else:
+            said = "before" if chance < 0.93 else "after"
+            forms = _BEFORE if said == "before" else _AFTER
+            text = self.rng.choice(forms).replace("{d}", date_text(self.rng, "point", self.year))
+        mark = self.slots.add(Slot("D", text))
+        return Cond(said, field.table, field.name, InDates(field.ref, mark), (mark,))
+
+    def numbers(self, table: str) -> tuple[tuple[str, Expr, str, str | None], ...]:
+        """(name, expression, semantic, unit) of everything on a row that can be compared with a number."""
+        info = self.world.tables[table]
+        found: list[tuple[str, Expr, str, str | None]] = [
+            (f.name, f.ref, *self.lexicon.semantic(table, f.name)) for f in info.of_role("measure")
+        ]
+        found += [(d.name, ColumnRef(table, d.name), d.semantic or "number", None) for d in info.values]
+        return tuple(found)
+
+    def _amount(self, table: str) -> Cond | None:
+        options = self.numbers(table)
+        if not options:
+            return None
+        main = self.world.tables[table].terms.measure
+        chosen = (
+            next((o for o in options if o[0] == main), options[0])
+            if self.rng.random() < 0.5
+            else self.rng.choice(options)
+        )
+        return self.amount(table, chosen)
+
+    def amount(self, table: str, chosen: tuple[str, Expr, str, str | None]) -> Cond:
+        name, ref, semantic, unit = chosen
+        if self.rng.random() < 0.12:
+            slots = sorted(
+                (number_slot(self.rng, semantic, unit) for _ in range(2)), key=lambda s: float(s.value)
+            )
+            low, high = (self.slots.add(s) for s in slots)
+            return Cond("between", table, name, Between(ref, low, high), (low, high))
+        key = self.rng.choice(("more", "more", "more", "less", "less", "at_least", "at_most", "equal"))
+        if key == "equal" and self.rng.random() < 0.6:
+            key = "more"
+        kind, operator = _COMPARE[key]
+        mark = self.slots.add(number_slot(self.rng, semantic, unit))
+        return Cond(kind, table, name, Compare(operator, ref, mark), (mark,))
+
+    def _predicate(self, table: str) -> Cond | None:
+        predicates = self.world.tables[table].predicates
+        if not predicates:
+            return self._lookup(table)
+        chosen = self.rng.choice(predicates)
+        node: Condition = Predicate(table, chosen.name)
+        if self.rng.random() < 0.1:
+            return Cond("not_predicate", table, chosen.name, Negation(node))
+        return Cond("predicate", table, chosen.name, node)
+
+    def _null(self, table: str) -> Cond | None:
+        fields = [f for f in self.world.tables[table].fields.values() if f.nullable and f.role != "id"]
+        if not fields:
+            return None
+        field = self.rng.choice(fields)
+        if self.rng.random() < 0.3:
+            return Cond("not_null", table, field.name, IsNull(field.ref, negated=True))
+        return Cond("null", table, field.name, IsNull(field.ref))
+
+    def _columns(self, table: str) -> Cond | None:
+        info = self.world.tables[table]
+        dates = [f.name for f in info.of_role("date") if f.date_only]
+        money = [n for n, _, s, u in self.numbers(table) if s == "currency" and not (u and " per " in u)]
+        pool, later = (dates, True) if len(dates) > 1 and self.rng.random() < 0.5 else (money, False)
+        if len(pool) < 2:
+            return None
+        left, right = self.rng.sample(pool, 2)
+        up = self.rng.random() < 0.6
+        word = ("later_than" if up else "earlier_than") if later else ("greater_than" if up else "less_than")
+        node = Compare(">" if up else "<", ColumnRef(table, left), ColumnRef(table, right))
+        return Cond("columns", table, left, node, words=(word,), other=right)
+
+    def _text(self, table: str) -> Cond | None:
+        fields = [
+            f
+            for f in self.world.tables[table].of_role("name")
+            if f.values and f.name == self.world.tables[table].label
+        ]
+        if not fields:
+            return None
+        field = self.rng.choice(fields)
+        word = self.rng.choice(self.rng.choice(field.values).split())
+        if len(word) < 4:
+            return None
+        mark = self.slots.add(Slot("V", word, f"~{word}", table, field.name))
+        return Cond("contains", table, field.name, TextMatch("contains", field.ref, mark), (mark,))
+
+    def _average(self, table: str) -> Cond | None:
+        """Rows against the average of all such rows, or of their group."""
+        options = self.numbers(table)
+        if not options:
+            return None
+        main = self.world.tables[table].terms.measure
+        name, ref, semantic, _ = next((o for o in options if o[0] == main), self.rng.choice(options))
+        group = self._group_column(table) if self.rng.random() < 0.35 else None
+        per: tuple[Expr, ...] = (group,) if group else ()
+        average: Expr = Aggregate("avg", ref, per=per)
+        factor: Placeholder | None = None
+        if self.rng.random() < 0.3:
+            number = self.rng.choice(("2", "3", "5", "10", "1.5"))
+            factor = self.slots.add(Slot("N", number, number))
+            average = Arithmetic("*", factor, average)
+        above = factor is not None or self.rng.random() < 0.75
+        node = Compare(">" if above else "<", ref, average)
+        other = f"{group.table}.{group.column}" if group else ""
+        kind: CondKind = "above_average" if above else "below_average"
+        return Cond(kind, table, name, node, other=other, factor=factor)
+
+    def _group_column(self, table: str) -> ColumnRef | None:
+        options = [f.ref for f in self.world.tables[table].of_role("lookup")]
+        for parent in self.world.tables[table].parents:
+            label = self.world.tables[parent].label
+            if label:
+                options.append(ColumnRef(parent, label))
+        return self.rng.choice(options) if options else None
+
+    def _kin(self, table: str) -> Cond | None:
+        """Exists, not exists, and counts of child rows."""
+        children = [c for c in self.world.tables[table].children if table in self.world.tables[c].parents]
+        if not children:
+            return None
+        child = self.rng.choice(children)
+        inner = self.conditions(child, self.rng.choice((0, 1, 1, 2)), self._kin_columns(child), rich=False)
+        nodes = tuple(c.node for c in inner)
+        chance = self.rng.random()
+        if chance < 0.72:
+            negated = chance < 0.47
+            node: Condition = Exists(child, nodes, negated)
+            return Cond("none" if negated else "exists", table, f"#{child}", node, child=inner, other=child)
+        number = str(self.rng.choice((1, 2, 3, 3, 5, 10, 20, 50)))
+        mark = self.slots.add(Slot("N", number, number))
+        kind: CondKind = self.rng.choice(("child_more", "child_more", "child_less"))
+        operator: Comparison = ">" if kind == "child_more" else "<"
+        words: tuple[str, ...] = ()
+        if kind == "child_more" and self.rng.random() < 0.35:
+            operator, words = ">=", ("at_least",)
+        node = Compare(operator, Aggregate("count", table=child, conditions=nodes), mark)
+        return Cond(kind, table, f"#{child}", node, (mark,), words=words, child=inner, other=child)
+
+    def _kin_columns(self, child: str) -> frozenset[str]:
+        """Columns of a child's ancestors: not asked inside a relation, where the outer row stands for them."""
+        owners = self.world.tables[child].ancestors
+        return frozenset(f"{o}.{c}" for o in owners for c in self._all_columns(o))
+
+    def _all_columns(self, table: str) -> tuple[str, ...]:
+        info = self.world.tables[table]
+        derived = tuple(d.name for d in (*info.values, *info.predicates))
+        return (*info.fields, *derived)
