@@ -172,7 +172,7 @@ async def test_the_models_refusal_is_passed_on_in_plain_words() -> None:
     assert found.message.endswith("the schema holds no ‹s›weather‹/s› data")
 
 
-@pytest.mark.parametrize("output", ["", "I am a language model.", "DROP TABLE projects"])
+@pytest.mark.parametrize("output", ["", "I am a language model.", "I'm sorry."])
 async def test_an_output_without_a_query_is_an_honest_refusal(output: str) -> None:
     found = await make_profile().interpret(await build("hm"), output, SAMPLE_SCHEMA)
     assert isinstance(found, CannotAnswer)

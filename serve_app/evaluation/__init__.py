@@ -1,0 +1,1 @@
+"""Scoring a running endpoint on files of questions with gold statements."""

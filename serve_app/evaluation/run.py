@@ -1,0 +1,144 @@
+"""Asks every question of an evaluation file and scores what comes back."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from serve_app.evaluation.client import Reply
+from serve_app.evaluation.golds import Comparison
+from serve_app.evaluation.items import (
+    ClarifyItem,
+    ConversationItem,
+    EvalModel,
+    Item,
+    ItemKind,
+    SingleItem,
+    Turn,
+)
+
+Progress = Callable[[], None]
+
+
+class Asks(Protocol):
+    async def ask(self, question: str, conversation_id: str | None = None) -> Reply: ...
+
+
+class Compares(Protocol):
+    async def compare(self, answer_sql: str, golds: Sequence[str], ordered: bool) -> Comparison: ...
+
+
+class Scored(EvalModel):
+    """One question and its verdict. First turns of conversations are asked but do not count."""
+
+    id: str
+    kind: ItemKind
+    question: str
+    right: bool
+    counts: bool = True
+    failure: str | None = None
+    detail: str = ""
+    sql: str | None = None
+    tags: tuple[str, ...] = ()
+    difficulty: str | None = None
+    latency_ms: float
+
+
+async def evaluate(
+    items: Sequence[Item],
+    endpoint: Asks,
+    database: Compares,
+    concurrency: int = 1,
+    progress: Progress = lambda: None,
+) -> tuple[Scored, ...]:
+    """Score all items, in their order, at most ``concurrency`` at a time.
+
+    Raises:
+        GoldError: a gold statement does not run.
+    """
+    slots = asyncio.Semaphore(concurrency)
+
+    async def one(item: Item) -> list[Scored]:
+        async with slots:
+            scored = await _score(item, endpoint, database)
+            progress()
+            return scored
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(one(item)) for item in items]
+    except* Exception as failed:
+        raise failed.exceptions[0] from None
+    return tuple(scored for task in tasks for scored in task.result())
+
+
+async def _score(item: Item, endpoint: Asks, database: Compares) -> list[Scored]:
+    match item:
+        case ConversationItem():
+            return await _conversation(item, endpoint, database)
+        case ClarifyItem():
+            return [_clarify(item, await endpoint.ask(item.question))]
+        case SingleItem():
+            return [await _turn(item, item.id, item, await endpoint.ask(item.question), database)]
+
+
+async def _conversation(item: ConversationItem, endpoint: Asks, database: Compares) -> list[Scored]:
+    scored: list[Scored] = []
+    conversation_id: str | None = None
+    for number, turn in enumerate(item.turns, start=1):
+        reply = await endpoint.ask(turn.question, conversation_id)
+        conversation_id = conversation_id or reply.conversation_id
+        result = await _turn(item, f"{item.id}/{number}", turn, reply, database)
+        scored.append(result.model_copy(update={"counts": number > 1}))
+    return scored
+
+
+async def _turn(
+    item: SingleItem | ConversationItem, name: str, turn: Turn, reply: Reply, database: Compares
+) -> Scored:
+    failure, detail = _unanswered(reply)
+    if failure is None:
+        comparison = await database.compare(reply.sql or "", turn.gold, turn.ordered)
+        detail = comparison.detail
+        if not comparison.equal:
+            failure = "wrong_rows" if comparison.runnable else "unrunnable"
+    return Scored(
+        id=name,
+        kind="conversation" if isinstance(item, ConversationItem) else "single",
+        question=turn.question,
+        right=failure is None,
+        failure=failure,
+        detail=detail,
+        sql=reply.sql,
+        tags=item.tags,
+        difficulty=item.difficulty,
+        latency_ms=reply.latency_ms,
+    )
+
+
+def _unanswered(reply: Reply) -> tuple[str | None, str]:
+    """The failure class of a reply without rows, or None for an answer."""
+    if reply.kind == "answer":
+        return (None, "") if reply.sql else ("no_sql", "rows without the statement behind them")
+    classes = {"clarification": "clarified", "refusal": "refused"}
+    return classes.get(reply.kind) or reply.error_type or "error", reply.text or ""
+
+
+def _clarify(item: ClarifyItem, reply: Reply) -> Scored:
+    asked = reply.kind == "clarification"
+    failure: str | None = None
+    if reply.error_type == "unreachable":
+        failure = "unreachable"
+    elif asked != item.ambiguous:
+        failure = "not_clarified" if item.ambiguous else "needlessly_clarified"
+    return Scored(
+        id=item.id,
+        kind="clarify",
+        question=item.question,
+        right=failure is None,
+        failure=failure,
+        detail=reply.text or "",
+        sql=reply.sql,
+        tags=(item.kind, *item.tags),
+        difficulty=item.difficulty,
+        latency_ms=reply.latency_ms,
+    )
