@@ -29,6 +29,9 @@ _SUFFIX_KINDS: dict[str, Kind] = {
     "x": "times", "h": "hours", "hr": "hours", "hrs": "hours", "pct": "percent", "d": "days",
 }  # fmt: skip
 _MULTIPLES = {"twice": 2, "double": 2, "triple": 3, "thrice": 3, "quadruple": 4}
+_MULTIPLE_BEFORE = frozenset(
+    ["the", "of", "what", "its", "their", "that", "our", "as", "average", "median", "a"]
+)
 _FRACTIONS = {
     "half": Decimal(50), "halves": Decimal(50), "third": Decimal("33.333333"), "thirds": Decimal("33.333333"),
     "quarter": Decimal(25), "quarters": Decimal(25), "fifth": Decimal(20), "fifths": Decimal(20),
@@ -45,7 +48,9 @@ _ORDINALS = {
     "ninth": 9,
     "tenth": 10,
 }
-_JOINTS = {"and", "to", "or", "-", ","}
+_JOINTS = frozenset(["and", "to", "or", ",", ":", "over", "beyond", "or more"])
+# Units that a later number of the same list takes over ("up to 30 days, 31 to 60").
+_INHERITED = frozenset(["money", "days", "weeks", "months", "years", "hours"])
 # "one" is a number only beside a comparison; elsewhere it is a pronoun.
 _ONE_AFTER = frozenset(
     [
@@ -128,7 +133,7 @@ class AmountGrammar:
         word = self._words[i]
         if word[0].isdigit() or word[0] == "$" or (word[0] in "-." and len(word) > 1):
             return self._digits(i)
-        if word in _MULTIPLES:
+        if word in _MULTIPLES and self._at(i + 1) in _MULTIPLE_BEFORE:
             return AmountMatch(i, i + 1, Decimal(_MULTIPLES[word]), "times")
         if word in UNITS or word in TENS or word in SCALES or word in {"a", "an", "dozen", "couple", "half"}:
             return self._spoken(i)
@@ -156,9 +161,7 @@ class AmountGrammar:
             return AmountMatch(i, end, value, _SUFFIX_KINDS[suffix])
         elif suffix:
             return None
-        while self._at(end) in {"hundred", "thousand", "million", "billion", "grand"} or (
-            self._at(end) in {"k", "m", "b"} and not scaled
-        ):
+        while self._at(end) in SCALES or (self._at(end) in SUFFIX_SCALES and not scaled):
             word = self._at(end)
             value, scaled, end = value * (SCALES.get(word) or SUFFIX_SCALES[word]), True, end + 1
             if word == "grand":
@@ -195,11 +198,24 @@ class AmountGrammar:
         if self._at(end) in _FRACTIONS and self._at(end) != "half" and 0 < value < 10:
             return self._fraction(i, end, value)
         plain_word = end == i + 1 and word in UNITS
-        if plain_word and self._at(i - 1) in _DEFINITE and not self._is_superlative(end):
+        if plain_word and self._is_definite(i, end, value):
             return None
         scaled = value >= 1000 and any(w in SCALES for w in self._words[i:end])
         kind: Kind | None = "money" if "grand" in self._words[i:end] else None
         return self._with_unit(i, end, value, kind, scaled)
+
+    def _is_definite(self, i: int, end: int, value: Decimal) -> bool:
+        """ "our two companies", "the two of them", "between two deliveries": known things, nothing to count."""
+        if self._is_superlative(end):
+            return False
+        before = self._at(i - 1)
+        if before == "between":
+            return (
+                self._at(end) not in _JOINTS
+                and self._at(end) not in _UNIT_WORDS
+                and self._at(end) not in SCALES
+            )
+        return before in _DEFINITE or (value == 2 and before == "the")
 
     def _after_article(self, i: int) -> AmountMatch | None:
         word = self._at(i + 1)
@@ -258,7 +274,7 @@ class AmountGrammar:
     # ------------------------------------------------------------ units
 
     def _with_unit(self, start: int, end: int, value: Decimal, kind: str | None, scaled: bool) -> AmountMatch:
-        j = end + 1 if self._at(end) == "-" else end
+        j = end
         if self._at(j) == "per" and self._at(j + 1) == "cent":
             return AmountMatch(start, j + 2, value, "percent", scaled)
         if self._at(j) in {"man", "full", "whole", "working", "calendar"} and self._at(j + 1) in _UNIT_WORDS:
@@ -267,6 +283,8 @@ class AmountGrammar:
         unit = _UNIT_WORDS.get(word)
         if unit == "percent" and word == "percent" and self._at(j + 1) == "points":
             j += 1
+        if word == "or more" and self._at(j + 1) in _UNIT_WORDS:
+            return AmountMatch(start, end, value, _UNIT_WORDS[self._at(j + 1)], scaled)
         if unit is not None and not (unit == "money" and word == "dollar" and self._at(j + 1) in self._nouns):
             return AmountMatch(start, j + 1, value, unit, scaled)
         if kind == "money":
@@ -292,29 +310,44 @@ class AmountGrammar:
 
 
 def share_units(matches: list[AmountMatch], words: list[str]) -> list[AmountMatch]:
-    """Scale and unit said once for two joined numbers: "five and ten million dollars", "between 40 and 60 percent"."""
+    """Scale and unit said once for joined numbers: "five and ten million dollars", "0-30, 31-60 and 90+ days"."""
     shared = list(matches)
     for k in range(len(shared) - 2, -1, -1):
-        first, second = shared[k], shared[k + 1]
-        if second.start - first.end != 1 or words[first.end] not in _JOINTS:
-            continue
-        joint, opened = words[first.end], words[first.start - 1] if first.start else ""
-        if joint in {",", "and", "or"} and opened != "between" and joint != "or" and not second.scaled:
-            continue
-        if (
-            second.scaled
-            and not first.scaled
-            and first.kind in {"number", "count", "money"}
-            and first.value < 1000
-        ):
-            scale = _scale_of(second, words)
-            first = replace(first, value=first.value * scale, scaled=True)
-        if second.kind not in {"number", "count"} and first.kind in {"number", "count"}:
-            first = replace(first, kind=second.kind)
-        shared[k] = first
-        if first.kind == "money" and second.kind in {"number", "count"}:
-            shared[k + 1] = replace(second, kind="money")
+        shared[k] = _with_scale(shared[k], shared[k + 1], words)
+        if _joined(shared[k], shared[k + 1], words) and _lacks_unit(shared[k]):
+            shared[k] = replace(shared[k], kind=shared[k + 1].kind)
+    for k in range(1, len(shared)):
+        before = shared[k - 1]
+        if before.kind in _INHERITED and _lacks_unit(shared[k]) and _joined(before, shared[k], words):
+            shared[k] = replace(shared[k], kind=before.kind)
     return shared
+
+
+def _lacks_unit(match: AmountMatch) -> bool:
+    return match.kind in {"number", "count"}
+
+
+def _joined(first: AmountMatch, second: AmountMatch, words: list[str]) -> bool:
+    """Only joints between them, and a range or a list of ranges around: a bare "and" joins nothing else."""
+    between = words[first.end : second.start]
+    if not between or not _JOINTS.issuperset(between):
+        return False
+    opened = words[first.start - 1] if first.start else ""
+    return (
+        "to" in between
+        or opened == "between"
+        or second.scaled
+        or "to" in words[second.end : second.end + 1]
+        or (opened == "to")
+    )
+
+
+def _with_scale(first: AmountMatch, second: AmountMatch, words: list[str]) -> AmountMatch:
+    if not second.scaled or first.scaled or not _joined(first, second, words):
+        return first
+    if first.kind not in {"number", "count", "money"} or first.value >= 1000:
+        return first
+    return replace(first, value=first.value * _scale_of(second, words), scaled=True)
 
 
 def _scale_of(match: AmountMatch, words: list[str]) -> int:

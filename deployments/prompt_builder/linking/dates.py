@@ -147,11 +147,15 @@ class DateGrammar:
 
     def _after(self, i: int) -> Found | None:
         found = self._anchor(i + 1)
-        return Found(found.end, found.period.after()) if found else None
+        return Found(found.end, found.period.after()) if found and not self._owns(found) else None
 
     def _before(self, i: int) -> Found | None:
         found = self._anchor(i + 1)
-        return Found(found.end, found.period.before()) if found else None
+        return Found(found.end, found.period.before()) if found and not self._owns(found) else None
+
+    def _owns(self, found: Found) -> bool:
+        """ "before tomorrow's call" is about the call."""
+        return self._at(found.end) == "'s"
 
     def _until(self, i: int) -> Found | None:
         found = self._anchor(i + 1)

@@ -244,9 +244,7 @@ class Points:
         """ "this month", "last 30 days", "next quarter", "previous two full months", "week before last"."""
         word = self._at(i)
         if word in {"week", "month", "quarter", "year"} and self._at(i + 1) == "before":
-            if self._at(i + 2) in {"last", "that"}:
-                return Found(i + 3, calendar.relative(UNIT_WORDS[word], -2))
-            return None
+            return self._before_last(i, UNIT_WORDS[word])
         if word == "day" and self._at(i + 1) == "before" and self._at(i + 2) == "yesterday":
             return Found(i + 3, calendar.relative("day", -2))
         if word in {"this", "same"} and self._at(i + 1) == "time" and self._at(i + 2) in {"last", "previous"}:
@@ -274,7 +272,22 @@ class Points:
             )
         if whole or unit == "quarter":
             return Found(end, calendar.relative(unit, -count, count))
-        return Found(end, calendar.rolling_past(unit, count))
+        recent = calendar.rolling_past(unit, count)
+        if word in {"previous", "prior", "preceding"} and {"last", "past"} & set(self._words[:i]):
+            assert recent.start is not None
+            return Found(end, Period(recent.start.shift(unit, -count), recent.start))
+        return Found(end, recent)
+
+    def _before_last(self, i: int, unit: Unit) -> Found | None:
+        """ "the month before last", "last month against the month before (that)"."""
+        if self._at(i + 2) in {"last", "that"}:
+            return Found(i + 3, calendar.relative(unit, -2))
+        k = i - 2 if self._at(i - 1) == "the" else i - 1
+        compared = self._at(k) in {"versus", "against", "to", "and", "with", "than"}
+        said = self._words[max(0, k - 4) : max(0, k)]
+        if compared and self._words[i] in said and not {"this", "last"}.isdisjoint(said):
+            return Found(i + 2, calendar.relative(unit, -2 if "last" in said else -1))
+        return None
 
     def _single(self, end: int, word: str, unit: Unit) -> Found | None:
         if word in _CURRENT:
@@ -320,7 +333,7 @@ class Points:
             return None
         if self._at(j) == "of":
             j += 1
-        if self._at(j) in _WHOLE or self._at(j) == "-":
+        if self._at(j) in _WHOLE:
             j += 1
         unit = UNIT_WORDS.get(self._at(j))
         if unit is None or not 0 < count < 4000:
@@ -380,8 +393,9 @@ class Points:
 
     def _unit_point(self, i: int) -> Found | None:
         """A period named after "of": "the year", "this month", "march 2026"."""
-        if self._at(i) == "the" and self._at(i + 1) in UNIT_WORDS:
-            return Found(i + 2, calendar.relative(UNIT_WORDS[self._at(i + 1)], 0))
+        j = i + 1 if self._at(i) == "the" else i
+        if self._at(j) in UNIT_WORDS:
+            return Found(j + 1, calendar.relative(UNIT_WORDS[self._at(j)], 0))
         return self.point(i, anchored=True)
 
     def _of_the(self, i: int) -> Found | None:
@@ -589,7 +603,7 @@ class Points:
     def _year_behind(self, i: int) -> tuple[int, int] | None:
         """The year that completes a month or quarter: ", 2026", "of last year", "'26"."""
         j = i
-        while self._at(j) in {",", "of", "in", "the", "-", "/"} and j < i + 2:
+        while self._at(j) in {",", "of", "in", "the", "/"} and j < i + 2:
             j += 1
         if self._at(j) in {"calendar", "year", "fy"}:
             j += 1
@@ -623,7 +637,6 @@ class Points:
                 "against",
                 "from",
                 "of",
-                "-",
                 "in",
                 "with",
             }:

@@ -49,7 +49,22 @@ class Speller:
             return word
         if word.endswith("ys") and word[:-2] + "ies" in self._accepted:
             return word[:-2] + "ies"
+        if word in self._accepted:
+            return word
+        simple = self._simple_slip(word)
+        if simple is not None:
+            return simple
         return word if self.knows(word) else self._nearest(word)
+
+    def _simple_slip(self, word: str) -> str | None:
+        """One of a double letter left out ("submited"), or the g of an ending ("chargin")."""
+        for i, letter in enumerate(word):
+            doubled = word[:i] + letter + word[i:]
+            if doubled in self._weights:
+                return doubled
+        if word.endswith("in") and not self.knows(word) and self.knows(word + "g"):
+            return word + "g"
+        return None
 
     def _nearest(self, word: str) -> str:
         for limit in (1, 2) if len(word) >= 6 else (1,):

@@ -118,7 +118,7 @@ def settle_symbols(words: Words) -> Words:
         word = text[i]
         if word == "-":
             _settle_hyphen(words, i)
-        elif word == "+" and i and text[i - 1][-1].isdigit() and words.end[i - 1] == words.start[i]:
+        elif word == "+" and i and text[i - 1][0] in "$0123456789" and words.end[i - 1] == words.start[i]:
             text[i] = "or more"
         elif word == "then" and i and (text[i - 1].endswith("er") or text[i - 1] in {"more", "less"}):
             text[i] = "than"
