@@ -9,6 +9,7 @@ from transformers import GenerationConfig, MistralConfig, MistralForCausalLM, Pr
 
 from deployments.generator.training.config import ModelShape, TrainingConfig
 
+READABLE = 0o644  # safetensors writes files that only their owner can read; a server may run as somebody else
 DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32}
 
 
@@ -55,6 +56,8 @@ def export_model(
     saved = copy.deepcopy(model).to(device="cpu", dtype=DTYPES[config.export_dtype])
     saved.generation_config = GenerationConfig.from_model_config(saved.config)
     saved.save_pretrained(staging)
+    for weights in staging.glob("*.safetensors"):
+        weights.chmod(READABLE)
     tokenizer.save_pretrained(staging)
     replace_folder(staging, folder)
 

@@ -19,9 +19,15 @@ PAD, BOS, EOS, SEP = "<|pad|>", "<|start|>", "<|end|>", "<|answer|>"
 
 
 def train_tokenizer(
-    texts: Iterable[str], added_tokens: Sequence[str], config: TokenizerConfig
+    texts: Iterable[str],
+    added_tokens: Sequence[str],
+    config: TokenizerConfig,
+    control_tokens: Sequence[str] = (),
 ) -> PreTrainedTokenizerFast:
-    """Learn merges on ``texts`` with the added tokens cut out of them, and add those tokens."""
+    """Learn merges on ``texts`` with the added tokens cut out of them, and add those tokens.
+
+    ``control_tokens`` are further special ones, for a chat template.
+    """
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
@@ -30,9 +36,9 @@ def train_tokenizer(
     tokenizer.train_from_iterator(
         _without(texts, added_tokens),
         trainers.BpeTrainer(
-            vocab_size=config.vocab_size + 4,
+            vocab_size=config.vocab_size + 4 + len(control_tokens),
             min_frequency=config.min_frequency,
-            special_tokens=[PAD, BOS, EOS, SEP],
+            special_tokens=[PAD, BOS, EOS, SEP, *control_tokens],
             initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
             show_progress=False,
         ),

@@ -77,7 +77,7 @@ def train(
 ) -> TrainingRun:
     """Train from scratch, or go on from the checkpoint in ``work_dir``, and write the model to ``out_dir``.
 
-    ``start_from`` is a folder of an earlier run: its weights and tokenizer are the beginning, not random ones.
+    ``start_from`` is a folder of an earlier run, whose weights and tokenizer are then the beginning.
     ``work_dir`` (default: ``<out_dir>.training``) keeps the tokenizer, the checkpoint and the snapshots for
     ``evaluate``.
 
