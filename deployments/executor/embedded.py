@@ -12,8 +12,9 @@ import secrets
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -44,6 +45,8 @@ INITDB_OPTIONS = (
 )
 # Lines of postmaster.pid, from PostgreSQL's miscadmin.h.
 PID_LINE, PORT_LINE = 0, 3
+PROCESSES = Path("/proc")
+PROCESS_POLL_S = 0.02
 
 
 class EmbeddedPostgresConfig(BaseModel):
@@ -187,9 +190,8 @@ class EmbeddedPostgres:
         partial.rename(data)
 
     def _start_server(self, cluster: Path, programs: Path) -> int:
-        # After a container restarts, process ids recur, and PostgreSQL takes a stale lock for a live one.
-        (cluster / "data" / "postmaster.pid").unlink(missing_ok=True)
         sockets = socket_folder(cluster, self._user)
+        self._clear_stale_locks(cluster / "data", sockets)
         remembered = self._state / "port"
         preferred = self._config.port or (int(remembered.read_text()) if remembered.exists() else 0)
         failure = DatabaseUnavailable()
@@ -203,6 +205,23 @@ class EmbeddedPostgres:
             remembered.write_text(str(port))
             return port
         raise failure
+
+    def _clear_stale_locks(self, data: Path, sockets: Path) -> None:
+        """Remove the lock files of a killed server, once its last processes have ended.
+
+        Its process id may be another's by now, or a zombie's; PostgreSQL takes both for a running server.
+        """
+        if not PROCESSES.is_dir():
+            return
+        deadline = time.monotonic() + self._config.start_timeout_s
+        while processes_in(data):
+            if time.monotonic() > deadline:
+                raise DatabaseUnavailable(
+                    "Processes of an earlier embedded database still use its data. End them and start again."
+                )
+            time.sleep(PROCESS_POLL_S)
+        for lock in (data / "postmaster.pid", *sockets.glob(".s.PGSQL.*")):
+            lock.unlink(missing_ok=True)
 
     def _start_command(self, cluster: Path, programs: Path, sockets: Path, port: int) -> list[str]:
         settings = {
@@ -249,20 +268,26 @@ class EmbeddedPostgres:
 
 
 def serves(pid: int, data: Path) -> bool:
-    """Whether the process is alive and is the server of this data folder (its working directory)."""
+    """Whether the process is alive and is the server of this data folder."""
+    if PROCESSES.is_dir():
+        return pid in processes_in(data)
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, PermissionError):
         return False
-    except PermissionError:
-        return False
-    proc = Path(f"/proc/{pid}")
-    if not proc.exists():
-        return True
-    try:
-        return (proc / "cwd").resolve(strict=True) == data.resolve()
-    except OSError:
-        return False
+    return True
+
+
+def processes_in(data: Path) -> set[int]:
+    """The live server processes of a data folder: it is the working directory of them all."""
+    target = str(data.resolve())
+    found = set()
+    for process in PROCESSES.glob("[0-9]*"):
+        # Zombies and other users' processes have no readable working directory.
+        with suppress(OSError):
+            if os.readlink(process / "cwd") == target:
+                found.add(int(process.name))
+    return found
 
 
 def free_port(preferred: int, exact: bool) -> int:

@@ -6,6 +6,7 @@ embedded server's own are never changed.
 """
 
 import hashlib
+import importlib.metadata
 import importlib.util
 import os
 import pwd
@@ -125,9 +126,13 @@ def programs_folder(cluster: Path, user: ServerUser) -> Path:
     installed = Path(locations[0]) / WHEEL_INSTALL
     if user.can_execute(installed / "bin" / "postgres"):
         return installed / "bin"
-    copy = cluster / WHEEL_INSTALL
-    if not user.can_execute(copy / "bin" / "postgres"):
-        shutil.copytree(installed, copy, dirs_exist_ok=True, symlinks=True)
+    copy = cluster / f"{WHEEL_INSTALL}-{importlib.metadata.version(WHEEL_PACKAGE)}"
+    if not copy.exists():
+        # Renamed when whole, so that an interrupted copy is never used.
+        partial = cluster / f"{copy.name}.new"
+        shutil.rmtree(partial, ignore_errors=True)
+        shutil.copytree(installed, partial, symlinks=True)
+        partial.rename(copy)
     if not user.can_execute(copy / "bin" / "postgres"):
         raise ConfigurationError(
             "The embedded PostgreSQL does not run on this machine. Set DATABASE_URL to a server of your own."
