@@ -277,7 +277,9 @@ def _names(context: SpecContext) -> _Names:
                 spelled = rewriter.unnamed(value, table)
                 names.values.setdefault((_owner([spelled], table), spelled), ColumnRef(table, name))
         else:
-            spelled_out = [rewriter.unnamed_condition(c, table) for c in derived_conditions(table, name, context)]
+            spelled_out = [
+                rewriter.unnamed_condition(c, table) for c in derived_conditions(table, name, context)
+            ]
             parts = frozenset(merge_ranges(spelled_out))
             names.predicates.setdefault((_owner(parts, table), parts), Predicate(table, name))
     return names

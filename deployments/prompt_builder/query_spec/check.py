@@ -113,16 +113,20 @@ def check_condition(condition: Condition, table: str, context: SpecContext) -> N
     _Checker(context, (table,)).condition(condition)
 
 
+def kind_of(expression: Expr, bases: tuple[str, ...], context: SpecContext) -> Kind:
+    """The kind of a valid expression inside queries over ``bases``, innermost first."""
+    return _Checker(context, bases).kind(expression)
+
+
 class _Checker:
     """Checks within one query; ``bases`` are its table and those around it, innermost first."""
 
-    def __init__(self, context: SpecContext, bases: tuple[str, ...], in_aggregate: bool = False) -> None:
+    def __init__(self, context: SpecContext, bases: tuple[str, ...]) -> None:
         self.context = context
         self.bases = bases
-        self.in_aggregate = in_aggregate
 
     def inside(self, table: str) -> "_Checker":
-        return _Checker(self.context, (table, *self.bases), in_aggregate=True)
+        return _Checker(self.context, (table, *self.bases))
 
     # ------------------------------------------------------------ conditions
 

@@ -1,0 +1,27 @@
+"""Which kind of query a specification needs."""
+
+from typing import TYPE_CHECKING
+
+from deployments.prompt_builder.query_spec.compiler.groups import GroupQuery
+from deployments.prompt_builder.query_spec.compiler.rows import RowQuery
+from deployments.prompt_builder.query_spec.compiler.sql import Select
+from deployments.prompt_builder.query_spec.compiler.two_levels import TwoLevelQuery, is_two_level
+from deployments.prompt_builder.query_spec.nodes import QuerySpec
+from deployments.prompt_builder.query_spec.shape import is_grouped, reads_rows
+
+if TYPE_CHECKING:
+    from deployments.prompt_builder.query_spec.compiler.statement import Statement
+
+
+def compile_query(statement: "Statement", spec: QuerySpec, one_value: bool = False) -> Select:
+    """The SELECT of one specification; ``one_value`` if it may have no column but the item of ``show``."""
+    context = statement.context
+    if is_two_level(spec, context):
+        return TwoLevelQuery(statement, spec).select()
+    if is_grouped(spec, context):
+        return GroupQuery(statement, spec, one_value=one_value).select()
+    query = RowQuery(statement, spec, one_value)
+    select = query.select()
+    if spec.show and not spec.where and not any(reads_rows(item, spec.table, context) for item in spec.show):
+        select.source, select.order = None, []
+    return select
