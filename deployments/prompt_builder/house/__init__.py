@@ -1,0 +1,1 @@
+"""The house model's prompt profile: linked questions in, query specifications out."""

@@ -1,0 +1,169 @@
+"""The profile of the house model: a linked question in, the tokens of a query specification out."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from deployments.prompt_builder.budget import TokenCounter
+from deployments.prompt_builder.domain import DomainPack
+from deployments.prompt_builder.house.form import Meaning, PromptForm, prompt_form, used_placeholders
+from deployments.prompt_builder.house.memory import dump_meaning, last_meaning
+from deployments.prompt_builder.linking.linker import LinkedQuestion, Linker
+from deployments.prompt_builder.query_spec.compiler import compile_spec
+from deployments.prompt_builder.query_spec.context import SpecContext
+from deployments.prompt_builder.query_spec.errors import CompileError, SpecError
+from deployments.prompt_builder.query_spec.nodes import Cannot, QuerySpec
+from deployments.prompt_builder.query_spec.tokens import decode
+from serve_app.contracts import (
+    BuiltPrompt,
+    CannotAnswer,
+    ConversationContext,
+    Interpretation,
+    Link,
+    Prompt,
+    Question,
+    SchemaSnapshot,
+    SqlCandidate,
+)
+from serve_app.errors import InvalidRequest
+
+_NOT_UNDERSTOOD = "I could not turn that into a query. Try asking it in other words."
+Repair = tuple[str, str]
+
+
+class HouseConfig(BaseModel):
+    """What a prompt of the house model may hold."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_prompt_tokens: int = Field(
+        default=512, ge=16, le=8192, description="Longest prompt, the meaning of the question before included"
+    )
+    name_score: float = Field(
+        default=0.7,
+        ge=0.0,
+        le=1.01,
+        description="Names linked at this score or above must occur in the answer; above 1: no check",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _SchemaView:
+    """What depends on the schema alone, made once per fingerprint."""
+
+    fingerprint: str
+    linker: Linker
+    context: SpecContext
+
+
+class HouseProfile:
+    """Links the question, puts the meaning before it in front, and compiles what the model answers."""
+
+    def __init__(
+        self,
+        pack: DomainPack,
+        counter: TokenCounter,
+        config: HouseConfig | None = None,
+        vocabulary: Mapping[str, int] | None = None,
+    ) -> None:
+        """``vocabulary``: the words the model was trained on with their frequencies, for spelling."""
+        self._pack = pack
+        self._counter = counter
+        self._config = config or HouseConfig()
+        self._vocabulary = vocabulary
+        self._view: _SchemaView | None = None
+
+    async def build(
+        self, question: Question, context: ConversationContext, schema: SchemaSnapshot, repair: Repair | None
+    ) -> BuiltPrompt:
+        """The prompt; ``repair`` changes nothing, since the model reads no reasons: its other candidates do.
+
+        Raises:
+            InvalidRequest: the question is too long for the model.
+        """
+        view = await self._view_of(schema)
+        linked = view.linker.link(question.text, question.asked_at.date())
+        form, truncation = _form(linked, last_meaning(context, view.context), view.context)
+        tokens = await self._counter.exact([form.text])
+        if tokens > self._config.max_prompt_tokens and form.has_previous:
+            form, truncation = PromptForm(linked.text, linked.links), ("the question before",)
+            tokens = await self._counter.exact([form.text])
+        if tokens > self._config.max_prompt_tokens:
+            raise InvalidRequest(
+                f"The question is too long: {tokens} tokens, but at most {self._config.max_prompt_tokens} "
+                "fit. Shorten it and ask again."
+            )
+        return Prompt(
+            profile="house",
+            text=form.text,
+            question=question.text,
+            token_count=tokens,
+            links=form.links,
+            context_used=int(form.has_previous),
+            truncation=truncation,
+            schema_fingerprint=schema.fingerprint,
+        )
+
+    async def interpret(self, prompt: Prompt, output: str, schema: SchemaSnapshot) -> Interpretation:
+        """The SQL that the model's tokens stand for, or why there is none."""
+        view = await self._view_of(schema)
+        try:
+            spec = decode(output, view.context)
+        except SpecError:
+            return CannotAnswer(reason="uncompilable", message=_NOT_UNDERSTOOD)
+        if isinstance(spec, Cannot):
+            return CannotAnswer(reason="out_of_scope", message=self._out_of_scope())
+        unused = self._unused_name(spec, prompt)
+        if unused is not None:
+            return CannotAnswer(
+                reason="not_understood",
+                message=f'I could not work "{unused.text}" into a query. Try asking it in other words.',
+            )
+        try:
+            sql = compile_spec(spec, prompt.links, view.context)
+        except CompileError:
+            return CannotAnswer(reason="uncompilable", message=_NOT_UNDERSTOOD)
+        return SqlCandidate(sql=sql, query_spec=dump_meaning(Meaning(spec, prompt.links)))
+
+    def _unused_name(self, spec: QuerySpec, prompt: Prompt) -> Link | None:
+        """A name that the question surely says and the answer leaves out: its rows would be of all."""
+        used = set(used_placeholders(spec))
+        for link in prompt.links:
+            surely = link.candidates and link.candidates[0].score >= self._config.name_score
+            if surely and link.span != (0, 0) and link.placeholder not in used:
+                return link
+        return None
+
+    def _out_of_scope(self) -> str:
+        nouns = [_plural(table.terms, table.plurals) for table in self._pack.tables.values()]
+        return (
+            f"I can't answer that yet. I can answer questions about {', '.join(nouns[:-1])} and {nouns[-1]}."
+        )
+
+    async def _view_of(self, schema: SchemaSnapshot) -> _SchemaView:
+        view = self._view
+        if view is None or view.fingerprint != schema.fingerprint:
+            view = self._view = await asyncio.to_thread(self._make_view, schema)
+        return view
+
+    def _make_view(self, schema: SchemaSnapshot) -> _SchemaView:
+        linker = Linker(schema, self._pack, self._vocabulary)
+        return _SchemaView(schema.fingerprint, linker, SpecContext(schema, self._pack))
+
+
+def _form(
+    linked: LinkedQuestion, previous: Meaning | None, context: SpecContext
+) -> tuple[PromptForm, tuple[str, ...]]:
+    """The prompt's form and what was left out of it."""
+    try:
+        form = prompt_form(linked, previous, context)
+    except SpecError:
+        form = PromptForm(linked.text, linked.links)
+    dropped = previous is not None and not form.has_previous
+    return form, ("the question before",) if dropped else ()
+
+
+def _plural(terms: tuple[str, ...], plurals: tuple[str, ...]) -> str:
+    return plurals[0] if plurals else f"{terms[0]}s"
