@@ -287,7 +287,7 @@ class Expressions:
             case Predicate(table, name):
                 return self.predicate(table, name, optional)
             case AnyOf(conditions):
-                return Sql(" OR ".join(self.condition(c, optional=True).within(5) for c in conditions), 6)
+                return Sql(" OR ".join(self.condition(c, optional=True).within(4) for c in conditions), 6)
             case AllOf(conditions):
                 return Sql(" AND ".join(self.condition(c, optional).within(5) for c in conditions), 5)
             case Negation(inner):

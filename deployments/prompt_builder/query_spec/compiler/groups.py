@@ -11,6 +11,7 @@ from deployments.prompt_builder.query_spec.compiler.sql import Select, Sql, iden
 from deployments.prompt_builder.query_spec.derived import derived_value
 from deployments.prompt_builder.query_spec.nodes import (
     Aggregate,
+    Bucket,
     ColumnRef,
     Condition,
     Exists,
@@ -130,6 +131,8 @@ class GroupQuery(Query):
 
     def default_order(self, wrapped: bool) -> list[str]:
         first = self.bucket or next(iter(self.key_items), None)
+        if isinstance(first, Bucket):
+            return [] if wrapped else [f"MIN({self.rows.sql(first.argument).text})"]
         return [] if first is None else [identifier(self.outputs.items[first].name)]
 
     # ------------------------------------------------------------ query
