@@ -1,0 +1,101 @@
+"""The attack corpus: what must be rejected is, what must be accepted is, and nothing hangs or dies."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from serve_app.contracts import ValidSql
+from tests.sql_cases import ATTACKS, attack_items, validator
+
+ROOT = Path(__file__).resolve().parents[3]
+REGRESSION = ROOT.parent / "shared" / "sql_safety" / "pg_regress_statements.jsonl"
+
+# Accepted on purpose: each is an ordinary read whose size only the data can tell. Time, memory and row limits of
+# the executor end them.
+LEFT_TO_LIMITS = {
+    "R0413": "recursion over an allowed table without an end",
+    "R0416": "cartesian join of three tables, counted",
+    "R0417": "cartesian join, sorted",
+    "R0418": "joins on inequality",
+    "R0419": "string_agg over a cartesian join",
+    "R0421": "DISTINCT over a cartesian join",
+}
+
+# Reads a file of JSON lines with one policy and writes the verdicts; run in a process of its own.
+JSON_LINES_PROGRAM = """
+import sys
+from deployments.sql_validator.json_lines import verdict_lines
+from deployments.sql_validator.policy import Policies
+from deployments.sql_validator.validator import POLICIES_FOLDER, Validator
+for line in verdict_lines(sys.stdin.buffer, Validator(Policies.load(POLICIES_FOLDER)), sys.argv[1]):
+    print(line)
+"""
+
+
+def named(items: tuple[dict[str, Any], ...]) -> list[Any]:
+    return [pytest.param(item, id=f"{item['id']}-{item['category']}") for item in items]
+
+
+@pytest.mark.parametrize("item", named(attack_items("must_reject")))
+def test_attacks_are_rejected(item: dict[str, Any]) -> None:
+    verdict = validator().validate(item["sql"], item["policy"])
+    if item["id"] in LEFT_TO_LIMITS:
+        assert item["category"] == "dos"
+        assert verdict.accepted
+        return
+    assert not verdict.accepted, verdict.sql
+    assert verdict.first.rule != "internal"
+    assert verdict.first.reason
+    assert verdict.first.message
+
+
+@pytest.mark.parametrize("item", named(attack_items("must_accept")))
+def test_analyses_are_accepted_and_checking_twice_changes_nothing(item: dict[str, Any]) -> None:
+    verdict = validator().validate(item["sql"], item["policy"])
+    assert isinstance(verdict, ValidSql), verdict
+    assert validator().validate(verdict.sql, item["policy"]) == verdict.model_copy(update={"cap_applied": False})
+
+
+@pytest.mark.parametrize("policy", ["default", "restricted"])
+def test_the_whole_corpus_survives_as_json_lines(policy: str) -> None:
+    """In a process of its own with a time limit, so that a crash or a hang of a parser would be seen."""
+    items = [json.loads(line) for line in ATTACKS.read_text(encoding="utf-8").splitlines()]
+    lines = "".join(json.dumps({"sql": item["sql"]}) + "\n" for item in items)
+    program = subprocess.run(
+        [sys.executable, "-c", JSON_LINES_PROGRAM, policy],
+        input=lines,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=ROOT,
+        check=True,
+    )
+    verdicts = [json.loads(line) for line in program.stdout.splitlines()]
+    assert len(verdicts) == len(items)
+    for item, verdict in zip(items, verdicts, strict=True):
+        if item["policy"] == policy and item["id"] not in LEFT_TO_LIMITS:
+            assert verdict["accepted"] == (item["verdict"] == "must_accept"), item["id"]
+
+
+@pytest.mark.skipif(not REGRESSION.is_file(), reason="PostgreSQL's regression statements are not on this machine")
+def test_no_statement_of_postgresqls_own_suite_that_is_no_read_is_accepted() -> None:
+    statements = [json.loads(line) for line in REGRESSION.read_text(encoding="utf-8").splitlines()]
+    lines = "".join(json.dumps({"sql": s["sql"]}) + "\n" for s in statements)
+    program = subprocess.run(
+        [sys.executable, "-c", JSON_LINES_PROGRAM, "default"],
+        input=lines,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        cwd=ROOT,
+        check=True,
+    )
+    verdicts = [json.loads(line) for line in program.stdout.splitlines()]
+    assert len(verdicts) == len(statements)
+    pairs = list(zip(statements, verdicts, strict=True))
+    assert [s["sql"] for s, v in pairs if v["accepted"] and not s["is_read"]] == []
+    assert [s["sql"] for s, v in pairs if v["rule"] == "internal"] == []
