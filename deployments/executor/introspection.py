@@ -181,8 +181,9 @@ async def _values(
         relation.name: {c["name"] for c in relation.columns.values() if c["is_text"]}
         for relation in relations
     }
+    rows = {relation.name: relation.row_estimate for relation in relations}
     values = {
-        (row["name"], row["column"]): statistics_values(row, config)
+        (row["name"], row["column"]): statistics_values(row, rows[row["name"]], config)
         for row in await connection.fetch(STATISTICS, config.schema_name, list(text_columns))
         if row["column"] in text_columns[row["name"]]
     }
@@ -196,13 +197,13 @@ async def _values(
     return values
 
 
-def statistics_values(row: Any, config: IntrospectionConfig) -> Values:
-    """Values that ANALYZE kept. They are all when it counted the distinct ones and kept as many."""
-    found = [*(row["common"] or ()), *(row["bounds"] or ())]
-    kept = _kept(dict.fromkeys(found), config, config.statistics_value_cap)
-    # A negative count is a fraction of the rows: the number of values grows with the table.
-    counted = 0 < row["distinct"] <= len(found)
-    return Values(kept, complete=counted and len(kept) == len(set(found)))
+def statistics_values(row: Any, table_rows: int, config: IntrospectionConfig) -> Values:
+    """Values that ANALYZE kept. They are all if it kept as many as it counted or estimated to be distinct."""
+    found = tuple(dict.fromkeys([*(row["common"] or ()), *(row["bounds"] or ())]))
+    # A negative number of distinct values is a fraction of the table's rows.
+    distinct = row["distinct"] if row["distinct"] > 0 else -row["distinct"] * table_rows
+    kept = _kept(found, config, config.statistics_value_cap)
+    return Values(kept, complete=0 < round(distinct) <= len(found) == len(kept))
 
 
 async def _stored_values(
