@@ -185,7 +185,7 @@ class ConversationStore:
 def parse_url(url: str) -> URL:
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         parsed = None
     backend = parsed.drivername.split("+")[0] if parsed is not None else None
     if parsed is None or backend not in DRIVERS or (backend == "sqlite" and not parsed.database):
