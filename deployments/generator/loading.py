@@ -13,10 +13,13 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+from transformers.utils import logging as transformers_logging
 
 from deployments.generator.checks import check_folder, check_memory, choose_device
 from deployments.generator.model_profile import ModelProfile
 from serve_app.errors import ConfigurationError, ModelUnavailable
+
+logger = logging.getLogger(__name__)
 
 # Says for every layer and every call that int8 products are computed in float16.
 logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)
@@ -49,6 +52,7 @@ def load_model(profile: ModelProfile) -> LoadedModel:
     device = choose_device(profile)
     check_memory(profile, device)
     check_folder(profile)
+    transformers_logging.disable_progress_bar()  # a bar is noise in a replica's log
     dtype = _dtype(profile, device)
     common = {"revision": profile.revision, "local_files_only": profile.is_local, "trust_remote_code": False}
     try:
@@ -74,6 +78,7 @@ def load_model(profile: ModelProfile) -> LoadedModel:
             detail=f"{type(error).__name__}: {error}",
         ) from error
     model.eval()
+    logger.info("loaded %s on %s in %.1f s", profile.name, device, time.perf_counter() - started)
     backend = _backend(profile, tokenizer)
     end_tokens = _end_tokens(model, tokenizer)
     return LoadedModel(

@@ -2,8 +2,8 @@
 
     python -m deployments.generator.random_weights FOLDER --size 7b
 
-The full size has the shape of Mistral-7B-Instruct-v0.3 and takes 14.5 GB on disk; only one shard of it is ever
-in memory.
+The full size has the shape of Mistral-7B-Instruct-v0.3 and takes 14.5 GB on disk, but one shard in
+memory.
 """
 
 import argparse

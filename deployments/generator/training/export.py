@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 from transformers import GenerationConfig, MistralConfig, MistralForCausalLM, PreTrainedTokenizerFast
+from transformers.utils import logging as transformers_logging
 
 from deployments.generator.training.config import ModelShape, TrainingConfig
 
@@ -53,6 +54,7 @@ def export_model(
     staging = folder.with_name(folder.name + ".new")
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir(parents=True)
+    transformers_logging.disable_progress_bar()  # a run prints its own progress
     saved = copy.deepcopy(model).to(device="cpu", dtype=DTYPES[config.export_dtype])
     saved.generation_config = GenerationConfig.from_model_config(saved.config)
     saved.save_pretrained(staging)

@@ -291,7 +291,7 @@ async def test_a_seed_fixes_a_sample_whatever_the_company(engine: TransformersEn
 
 async def test_candidates_come_best_first(engine: TransformersEngine) -> None:
     generation = await engine.submit(make_request("weights", temperature=1.0, seed=1, candidates=6))
-    scores = [text.mean_logprob for text in generation.texts if text.mean_logprob is not None]
+    scores = [text.mean_logprob * text.token_count for text in generation.texts if text.mean_logprob]
     assert len(scores) == 6
     assert scores == sorted(scores, reverse=True)
     assert all(
