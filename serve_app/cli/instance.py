@@ -1,0 +1,196 @@
+"""Starting and stopping the one instance of a data folder."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+from serve_app.cli.output import EXIT_FAILED, fail
+from serve_app.cli.state import Instance, StateFolder
+from serve_app.paths import resolve
+from serve_app.settings import Settings
+
+POLL_S = 0.25
+PROBE_TIMEOUT_S = 10.0
+# Serve drains for up to 20 s, Ray ends its processes in a few more.
+STOP_TIMEOUT_S = 60.0
+KILL_TIMEOUT_S = 10.0
+
+Report = Callable[[str], None]
+
+
+def check_port(host: str, port: int) -> None:
+    """Fails with one line if another program listens on the port."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        # As servers do: a port whose last connections linger is free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            fail(
+                f"port {port} on {host} cannot be used ({error.strerror}); "
+                "stop the program that has it, or choose another with PLUMBLINE_PORT"
+            )
+
+
+def start(settings: Settings, config: Path, state: StateFolder, report: Report) -> Instance:
+    """Start database and supervisor; the graph is not ready yet when this returns.
+
+    Raises:
+        CliError: the port is taken.
+        DatabaseUnavailable: the embedded database does not start.
+    """
+    host, port = settings.server.host, settings.server.port
+    check_port(host, port)
+    external = settings.database.dsn() is not None
+    if not external:
+        report("starting the embedded database")
+        _database(state).start()
+    state.logs.mkdir(parents=True, exist_ok=True)
+    log = state.logs / "server.log"
+    state.forget_instance()
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "serve_app.cli.supervisor", str(config), host, str(port), str(state.path)],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env=_environment(settings, state),
+            start_new_session=True,
+        )
+    instance = Instance(
+        pid=process.pid,
+        process_started=psutil.Process(process.pid).create_time(),
+        host=host,
+        port=port,
+        config=str(config),
+        database="external" if external else "embedded",
+        log=str(log),
+        started_at=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    state.write_instance(instance)
+    return instance
+
+
+def _environment(settings: Settings, state: StateFolder) -> dict[str, str]:
+    """The operator's environment without what would lead Ray to another cluster."""
+    environment = {
+        name: value for name, value in os.environ.items() if name not in ("RAY_ADDRESS", "RAY_TMPDIR")
+    }
+    environment["PLUMBLINE_DATA_DIR"] = str(state.path)
+    environment.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if settings.logging.file is None:
+        environment["LOG_FILE"] = str(state.logs / "plumbline.jsonl")
+    else:
+        environment["LOG_FILE"] = str(settings.logging.file.resolve())
+    return environment
+
+
+def wait_until_ready(instance: Instance, state: StateFolder, timeout_s: float, report: Report) -> None:
+    """Until /ready answers 200.
+
+    Raises:
+        CliError: the start failed or took too long; the line says why and where the log is.
+    """
+    deadline = time.monotonic() + timeout_s
+    told = ""
+    while True:
+        phase = state.phase()
+        if phase is not None and phase.error is not None:
+            fail(phase.error, code=2 if phase.usage else EXIT_FAILED)
+        if not instance.is_alive():
+            fail(f"the server ended while starting; see {instance.log}", EXIT_FAILED)
+        waiting = (phase.text if phase else "") or told
+        if waiting == "serving":
+            ready, waiting = readiness(instance.url)
+            if ready:
+                return
+        if waiting != told:
+            told = waiting
+            report(told)
+        if time.monotonic() > deadline:
+            fail(f"not ready after {timeout_s:g} s ({told}); see {instance.log}", EXIT_FAILED)
+        time.sleep(POLL_S)
+
+
+def health(url: str) -> dict[str, Any] | None:
+    """The body of /ready whatever its status; None if nothing answers there."""
+    try:
+        body = httpx.get(f"{url}/ready", timeout=PROBE_TIMEOUT_S).json()
+    except (httpx.HTTPError, ValueError):
+        return None
+    return body if isinstance(body, dict) else None
+
+
+def readiness(url: str) -> tuple[bool, str]:
+    """Whether every stage can serve, and what is waited for."""
+    body = health(url)
+    if body is None:
+        return False, "waiting for the HTTP port"
+    late = [f"{s['stage']}: {s['detail']}" for s in body.get("stages", []) if not s.get("ok")]
+    return body.get("status") == "ok", "; ".join(late)
+
+
+def stop(state: StateFolder) -> bool:
+    """End the instance's own processes and the embedded database; whether anything ran."""
+    instance = state.running()
+    if instance is not None:
+        _end(instance)
+    state.forget_instance()
+    database = _database(state)
+    if not database.is_running():
+        return instance is not None
+    database.stop()
+    return True
+
+
+def _end(instance: Instance) -> None:
+    """SIGTERM to the supervisor; whatever of its processes is left after that is killed by id."""
+    supervisor = instance.process()
+    if supervisor is None:
+        return
+    try:
+        family = [supervisor, *supervisor.children(recursive=True)]
+        supervisor.terminate()
+    except psutil.NoSuchProcess:
+        return
+    psutil.wait_procs([supervisor], timeout=STOP_TIMEOUT_S)
+    _, left = psutil.wait_procs(family, timeout=KILL_TIMEOUT_S)
+    for process in left:
+        # psutil compares start times, so a reused id is never hit.
+        if process.is_running():
+            process.kill()
+    psutil.wait_procs(left, timeout=KILL_TIMEOUT_S)
+
+
+def _database(state: StateFolder) -> Any:
+    from deployments.executor.embedded import EmbeddedPostgres
+
+    return EmbeddedPostgres(state.database)
+
+
+def reader_dsn(settings: Settings, state: StateFolder) -> str:
+    """The DSN of the role that questions are answered with.
+
+    Raises:
+        CliError: it is the embedded database's, which does not run.
+    """
+    given = settings.database.dsn()
+    if given is not None:
+        return given.get_secret_value()
+    database = _database(state)
+    if not database.is_running():
+        fail("the embedded database does not run; start it with `plumbline up`", EXIT_FAILED)
+    return str(database.start().dsn)
+
+
+def default_config() -> Path:
+    return resolve(Path("configs/serve/embedded.yaml"))

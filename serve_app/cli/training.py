@@ -1,0 +1,53 @@
+"""`train`: the house model from synthesized questions."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from serve_app.cli.output import fail, note, result
+
+
+def register(app: typer.Typer) -> None:
+    app.command(epilog="Example: plumbline train --minutes 50 --eval tests/data/eval/single.jsonl")(train)
+
+
+def train(
+    config: Annotated[
+        Path | None, typer.Option(help="Training config; default: configs/training/house.yaml.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the finished model; default: configs/models/house.")
+    ] = None,
+    minutes: Annotated[
+        float | None, typer.Option(min=0.1, help="Training time; overrides the config.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Optimizer steps; overrides the config.")] = None,
+    evaluation: Annotated[
+        list[Path] | None,
+        typer.Option("--eval", help="Evaluation file scored at checkpoints and in the model card."),
+    ] = None,
+    start_from: Annotated[Path | None, typer.Option(help="Folder of an earlier model to go on from.")] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Forget the checkpoint of an interrupted run.")
+    ] = False,
+) -> None:
+    """Train the house model for the domain pack and write it with its model card.
+
+    An interrupted run continues where it stopped when the command is given again.
+    """
+    from serve_app.training import TrainingRequest, train_house_model
+
+    for path in (config, *(evaluation or ())):
+        if path is not None and not path.is_file():
+            fail(f"{str(path)!r} does not exist")
+    request = TrainingRequest(
+        config=config,
+        out=out,
+        minutes=minutes,
+        steps=steps,
+        evaluation=tuple(evaluation or ()),
+        start_from=start_from,
+        resume=not fresh,
+    )
+    result(str(train_house_model(request, note)))
