@@ -133,8 +133,15 @@ class ConditionSampler:
         return Cond("name", table, column, Compare("=", field.ref, mark), (mark,))
 
     def _name(self, table: str) -> Cond | None:
-        fields = [f for f in self.world.tables[table].of_role("name") if f.values]
-        return self.name(table, self.rng.choice(fields).name) if fields else None
+        info = self.world.tables[table]
+        fields = [f for f in info.of_role("name") if f.values]
+        if not fields:
+            return None
+        column = self.rng.choice(fields).name
+        # A row that is named needs no further conditions; such questions have shapes of their own.
+        if column == info.label and self.rng.random() < 0.85:
+            return None
+        return self.name(table, column)
 
     def word(self, table: str, column: str, value: str) -> Cond:
         ref = ColumnRef(table, column)

@@ -7,6 +7,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Literal
 
+from deployments.prompt_builder.house.form import FORM_TOKENS
 from deployments.prompt_builder.linking.linker import placeholder_vocabulary
 from deployments.prompt_builder.query_spec import tokens
 from deployments.prompt_builder.query_spec.context import SpecContext
@@ -52,7 +53,7 @@ class PairStream:
     @property
     def context(self) -> SpecContext:
         if self._context is None:
-            self._context = SpecContext(self.synthesizer.schema, self.synthesizer.pack)
+            self._context = self.synthesizer.context
         return self._context
 
     def __call__(self, seed: int, start: int) -> Iterator[tuple[str, str]]:
@@ -88,7 +89,7 @@ class PairStream:
     def vocabulary(self) -> tuple[str, ...]:
         """Tokens that the tokenizer must keep whole: the targets' and the linker's."""
         linked = placeholder_vocabulary(self.synthesizer.schema, self.synthesizer.pack)
-        return tuple(dict.fromkeys((*tokens.vocabulary(self.context), *linked)))
+        return tuple(dict.fromkeys((*tokens.vocabulary(self.context), *linked, *FORM_TOKENS)))
 
 
 def held_out(text: str) -> bool:

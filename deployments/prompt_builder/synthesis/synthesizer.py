@@ -11,8 +11,11 @@ from typing import Any
 import yaml
 
 from deployments.prompt_builder.domain import DomainPack, load_domain
+from deployments.prompt_builder.house.form import Meaning, prompt_form
 from deployments.prompt_builder.linking.linker import LinkedQuestion, Linker
-from deployments.prompt_builder.query_spec.nodes import Cannot, QuerySpec
+from deployments.prompt_builder.query_spec.context import SpecContext
+from deployments.prompt_builder.query_spec.nodes import Cannot, Placeholder, QuerySpec
+from deployments.prompt_builder.query_spec.walk import walk
 from deployments.prompt_builder.synthesis.alignment import Mismatch, align, renamed
 from deployments.prompt_builder.synthesis.phrases import load_phrases
 from deployments.prompt_builder.synthesis.plan import Plan
@@ -23,6 +26,7 @@ from deployments.prompt_builder.synthesis.sampler import PlanSampler
 from deployments.prompt_builder.synthesis.schema_file import load_schema
 from deployments.prompt_builder.synthesis.slots import SlotTable, extract
 from deployments.prompt_builder.synthesis.world import build_world
+from deployments.prompt_builder.synthesis.writers import PhrasingLibrary, Turn, earlier
 from serve_app.contracts import Link, SchemaSnapshot
 
 MIXTURE_FILE = Path(__file__).parent / "mixture.yaml"
@@ -36,8 +40,7 @@ class Example:
     question: str
     linked: LinkedQuestion
     spec: QuerySpec | Cannot
-    previous: QuerySpec | None = None
-    previous_links: tuple[Link, ...] = ()
+    previous: Meaning | None = None
 
 
 @dataclass(slots=True)
@@ -67,6 +70,7 @@ class Synthesizer:
         self.world = build_world(self.schema, self.pack)
         self.lexicon = Lexicon(self.world, load_phrases(folder))
         self.linker = Linker(self.schema, self.pack)
+        self.context = SpecContext(self.schema, self.pack)
         self.tally = Tally()
 
     @cached_property
@@ -79,10 +83,69 @@ class Synthesizer:
         shapes = self.mixture["shapes"]
         return list(shapes), [float(w) for w in shapes.values()]
 
+    @cached_property
+    def library(self) -> PhrasingLibrary:
+        return PhrasingLibrary(self.folder, self.linker, self.lexicon, self.context, self.today, self.without_writers)
+
     def draw(self, rng: random.Random) -> Example | None:
         """One example, or None where the draw came to nothing (counted in `tally`)."""
+        sources = self.mixture["sources"]
+        source = rng.choices(list(sources), list(sources.values()))[0]
+        if source == "writers":
+            return self.writer(rng)
+        if source == "conversations":
+            return self.conversation(rng)
         names, weights = self._shapes
         return self.shape(rng, rng.choices(names, weights)[0])
+
+    def writer(self, rng: random.Random) -> Example | None:
+        """A varied question by a person."""
+        if not self.library.singles:
+            return None
+        phrasing = rng.choice(self.library.singles)
+        turn = self.library.varied(rng, phrasing.turns[0])
+        if turn is None:
+            return self._drop("writers", "links otherwise")
+        self.tally.drawn["writers"] += 1
+        return Example("writers", turn.question, turn.linked, turn.spec)
+
+    def conversation(self, rng: random.Random) -> Example | None:
+        """One turn of a person's conversation, with the meaning before it."""
+        if not self.library.conversations:
+            return None
+        turns = rng.choice(self.library.conversations).turns
+        varied = [self.library.varied(rng, t, words=False) or t for t in turns]
+        index = rng.randrange(1, len(varied))
+        meaning: Meaning | None = None
+        for turn in varied[:index]:
+            meaning = self._meaning(turn, varied, meaning)
+            if meaning is None:
+                return self._drop("conversations", "earlier turn")
+        found = self._meaning(varied[index], varied, meaning)
+        if found is None or meaning is None:
+            return self._drop("conversations", "refers too far back")
+        self.tally.drawn["conversations"] += 1
+        return Example("conversations", varied[index].question, varied[index].linked, found.spec, meaning)
+
+    def _meaning(self, turn: Turn, turns: list[Turn], previous: Meaning | None) -> Meaning | None:
+        """The turn's meaning in the placeholders of its prompt; None where it refers to what the prompt lacks."""
+        if not isinstance(turn.spec, QuerySpec):
+            return None
+        form = prompt_form(turn.linked, previous, self.context)
+        names: dict[str, str] = {}
+        for node in walk(turn.spec):
+            if not isinstance(node, Placeholder):
+                continue
+            names[node.name] = node.name
+            back = earlier(node.name)
+            if back is None:
+                continue
+            then = next((k for k in turns[back[0]].linked.links if k.placeholder == back[1]), None)
+            now = next((k for k in form.links if then is not None and same_thing(k, then)), None)
+            if now is None:
+                return None
+            names[node.name] = now.placeholder
+        return Meaning(renamed(turn.spec, names), form.links)
 
     def shape(self, rng: random.Random, shape: str) -> Example | None:
         slots = SlotTable()
@@ -108,3 +171,10 @@ class Synthesizer:
     def _drop(self, kind: str, reason: str) -> None:
         self.tally.drawn[kind] += 1
         self.tally.dropped[kind, reason] += 1
+
+
+def same_thing(first: Link, second: Link) -> bool:
+    """Whether two links stand for the same value."""
+    if first.placeholder[0] != second.placeholder[0]:
+        return False
+    return (first.candidates, first.number, first.dates) == (second.candidates, second.number, second.dates)

@@ -153,8 +153,8 @@ class MeasurePhraser(Phraser):
         """(English key, the key's noun, the column's semantic)."""
         key = order.key
         if isinstance(key, Measure):
-            semantic = "currency" if key.name != "count" else "number"
-            noun = self.lexicon.term(self.rng, key.table, key.column) if key.column else "number"
+            semantic = "number" if key.name in ("count", "countd") else "currency"
+            noun = self.lexicon.term(self.rng, key.owner, key.column) if key.column else "number"
             return semantic, noun, semantic
         owner, column = key.owner, key.column
         field = self.lexicon.world.field(owner, column)

@@ -4,7 +4,6 @@ import random
 
 from deployments.prompt_builder.synthesis.phrases import english
 from deployments.prompt_builder.synthesis.slots import MARKED
-from deployments.prompt_builder.synthesis.templates import template
 
 _DROPPABLE = frozenset(["the", "a", "an", "of", "our", "all", "is", "are", "me", "that", "were", "was", "do", "does", "we", "any", "please"])
 _SHORT = {
@@ -138,5 +137,16 @@ def misspelled(rng: random.Random, word: str) -> str:
     return word[:i] + rng.choice(near) + word[i + 1 :] if near else word
 
 
-def rendered(rng: random.Random, source: str) -> str:
-    return template(source).render(rng, {})
+def retyped(rng: random.Random, text: str) -> str:
+    """A written question as another hand would type it."""
+    chance = rng.random()
+    if chance < 0.2:
+        text = text.lower()
+    elif chance < 0.3:
+        text = _capitalised(text)
+    if rng.random() < 0.15:
+        text = text.rstrip("?.!")
+    if rng.random() < 0.12:
+        text = _without_some(rng, text, 0.5)
+    text = _spelled(rng, text, 0.12)
+    return rng.choice(english("noise")["openers"]) + text if rng.random() < 0.04 else text
