@@ -1,8 +1,5 @@
 """The deployment graph, drawn once: `serve run serve_app.app:build_app` and the Serve configs start here."""
 
-from pathlib import Path
-
-from pydantic import BaseModel, ConfigDict, Field
 from ray.serve import Application
 
 from deployments.conversations.deployment import ConversationsDeployment
@@ -10,22 +7,10 @@ from deployments.executor.deployment import ExecutorDeployment
 from deployments.generator.deployment import GeneratorDeployment
 from deployments.prompt_builder.deployment import PromptBuilderDeployment
 from deployments.sql_validator.deployment import SqlValidatorDeployment
+from serve_app.app_args import AppArgs
 from serve_app.ingress import IngressDeployment
 from serve_app.plan import make_plan
 from serve_app.settings import load_settings
-
-
-class AppArgs(BaseModel):
-    """``args`` of the application in a Serve config."""
-
-    model_config = ConfigDict(extra="forbid", protected_namespaces=())
-
-    settings_file: Path | None = Field(
-        default=None, description="Settings file; else PLUMBLINE_CONFIG, else plumbline.yaml"
-    )
-    model_profile: str | None = Field(
-        default=None, description="Model profile under configs/models/, unless the settings name one"
-    )
 
 
 def build_app(args: AppArgs) -> Application:

@@ -19,6 +19,7 @@ from serve_app.metrics import Figures
 from serve_app.pipeline import Stages
 from serve_app.ray_metrics import RayRecorder
 from serve_app.service import ChatService, ServiceConfig
+from serve_app.serving import DEPLOYMENT_DEFAULTS
 from serve_app.settings.tree import LoggingSettings
 
 
@@ -52,4 +53,6 @@ class Ingress:
 
 
 # Health and metrics must get through while questions wait, so Serve's own limit stands above the admission's.
-IngressDeployment = serve.deployment(max_ongoing_requests=200)(serve.ingress()(Ingress))
+IngressDeployment = serve.deployment(**{**DEPLOYMENT_DEFAULTS, "max_ongoing_requests": 200})(
+    serve.ingress()(Ingress)
+)

@@ -74,6 +74,7 @@ def _service(settings: Settings, sampling: SamplingParams) -> ServiceConfig:
         features=settings.features,
         policy=settings.policy.name,
         model_enabled=settings.model.enabled,
+        time_zone=settings.executor.time_zone,
     )
 
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from ray.serve.schema import ServeDeploySchema
 
 from deployments.generator.engine_config import EngineConfig
-from serve_app.app import AppArgs
+from serve_app.app_args import AppArgs
 from serve_app.errors import ConfigurationError
 
 IMPORT_PATH = "serve_app.app:build_app"

@@ -6,8 +6,9 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from serve_app.admission import Admission
 from serve_app.api_models import (
@@ -55,6 +56,7 @@ class ServiceConfig(BaseModel):
     features: FeatureSettings = FeatureSettings()
     policy: str = "default"
     model_enabled: bool = True
+    time_zone: str = Field(default="UTC", description="Time zone of 'today'; the database's must be the same")
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ class ChatService:
         stages: Stages,
         config: ServiceConfig,
         figures: Figures,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC).astimezone(),
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         limits = config.limits
         self._stages = stages
@@ -91,7 +93,8 @@ class ChatService:
         self.admission = Admission(
             limits.max_concurrent_questions, limits.max_queued_questions, limits.retry_after_s
         )
-        self._now = now
+        self._clock = clock
+        self._zone = ZoneInfo(config.time_zone)
 
     async def chat(self, request: ChatRequest, request_id: str) -> Reply:
         """Answer one question; every failure of the error tree becomes a reply in the documented shape."""
@@ -202,6 +205,9 @@ class ChatService:
     def metrics(self) -> dict[str, Any]:
         load = {"active": self.admission.active, "waiting": self.admission.waiting}
         return {**self.figures.report(), "questions": load}
+
+    def _now(self) -> datetime:
+        return self._clock().astimezone(self._zone)
 
     def _question(self, request: ChatRequest, request_id: str) -> Question:
         return Question(

@@ -8,6 +8,7 @@ from deployments.conversations.config import ConversationsConfig
 from deployments.conversations.conversations import ConversationMemory
 from serve_app.contracts import Caller, ConversationContext, Exchange, Question, StageHealth
 from serve_app.logging import configure_logging
+from serve_app.serving import DEPLOYMENT_DEFAULTS
 from serve_app.settings import load_settings
 from serve_app.settings.tree import LoggingSettings
 
@@ -46,4 +47,4 @@ class Conversations:
         await self._core.close()
 
 
-ConversationsDeployment = serve.deployment(max_ongoing_requests=64)(Conversations)
+ConversationsDeployment = serve.deployment(**DEPLOYMENT_DEFAULTS)(Conversations)

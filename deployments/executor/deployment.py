@@ -9,6 +9,7 @@ from deployments.executor.embedded import EmbeddedPostgres
 from deployments.executor.executor import SqlExecutor
 from serve_app.contracts import ExecutionRequest, ExecutionResult, SchemaSnapshot, SemanticType, StageHealth
 from serve_app.logging import configure_logging
+from serve_app.serving import DEPLOYMENT_DEFAULTS
 from serve_app.settings import load_settings
 from serve_app.settings.tree import LoggingSettings
 
@@ -51,4 +52,4 @@ class Executor:
         await self._core.close()
 
 
-ExecutorDeployment = serve.deployment(max_ongoing_requests=64)(Executor)
+ExecutorDeployment = serve.deployment(**DEPLOYMENT_DEFAULTS)(Executor)

@@ -13,6 +13,7 @@ from deployments.generator.model_profile import ModelProfile
 from serve_app.contracts import Generation, GenerationRequest, StageHealth, TokenChunk
 from serve_app.errors import ModelUnavailable
 from serve_app.logging import configure_logging
+from serve_app.serving import DEPLOYMENT_DEFAULTS
 from serve_app.settings.tree import LoggingSettings
 
 # Each group of tokens costs a hop of 1-4 ms between processes, and people do not read faster than this.
@@ -73,7 +74,7 @@ class Generator:
         return self._engine
 
 
-GeneratorDeployment = serve.deployment(max_ongoing_requests=64)(Generator)
+GeneratorDeployment = serve.deployment(**DEPLOYMENT_DEFAULTS)(Generator)
 
 
 def _load(profile: ModelProfile) -> Engine:

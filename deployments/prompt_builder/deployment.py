@@ -10,6 +10,7 @@ from deployments.prompt_builder.budget import TokenCounter
 from deployments.prompt_builder.builder import PromptBuilderCore, PromptProfile
 from deployments.prompt_builder.config import PromptConfig
 from deployments.prompt_builder.domain import load_domain
+from deployments.prompt_builder.house.profile import HouseProfile
 from deployments.prompt_builder.instruction.profile import InstructionProfile
 from deployments.prompt_builder.retrieval import load_examples
 from serve_app.contracts import (
@@ -22,6 +23,7 @@ from serve_app.contracts import (
 )
 from serve_app.handles import ExecutorHandle, GeneratorHandle
 from serve_app.logging import configure_logging
+from serve_app.serving import DEPLOYMENT_DEFAULTS
 from serve_app.settings.tree import LoggingSettings
 
 
@@ -52,11 +54,13 @@ class PromptBuilder:
         return await self._core.health()
 
 
-PromptBuilderDeployment = serve.deployment(max_ongoing_requests=64)(PromptBuilder)
+PromptBuilderDeployment = serve.deployment(**DEPLOYMENT_DEFAULTS)(PromptBuilder)
 
 
 def make_profile(config: PromptConfig, domain_folder: Path, generator: GeneratorHandle) -> PromptProfile:
     """The profile that the model was trained for."""
     pack = load_domain(domain_folder)
-    examples = load_examples(domain_folder / "examples.jsonl")
-    return InstructionProfile(pack, examples, TokenCounter(generator.count_tokens), config)
+    counter = TokenCounter(generator.count_tokens)
+    if config.profile == "house":
+        return HouseProfile(pack, counter)
+    return InstructionProfile(pack, load_examples(domain_folder / "examples.jsonl"), counter, config)

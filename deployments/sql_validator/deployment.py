@@ -10,6 +10,7 @@ from deployments.sql_validator.validator import SqlValidatorCore
 from serve_app.contracts import Caller, RejectedSql, StageHealth, ValidSql
 from serve_app.handles import ExecutorHandle
 from serve_app.logging import configure_logging
+from serve_app.serving import DEPLOYMENT_DEFAULTS
 from serve_app.settings.tree import LoggingSettings
 
 
@@ -29,4 +30,4 @@ class SqlValidator:
         return await self._core.health()
 
 
-SqlValidatorDeployment = serve.deployment(max_ongoing_requests=64)(SqlValidator)
+SqlValidatorDeployment = serve.deployment(**DEPLOYMENT_DEFAULTS)(SqlValidator)

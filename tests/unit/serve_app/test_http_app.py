@@ -7,15 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-
-from serve_app.contracts import Clarification, StageHealth
-from serve_app.errors import ExecutionFailed, Overloaded, PlumblineError
-from serve_app.http_app import make_app
-from serve_app.metrics import Figures, NullRecorder
-from serve_app.pipeline import PipelineLimits, Stages
-from serve_app.service import ChatService, ServiceConfig
-from serve_app.settings.tree import FeatureSettings, LimitSettings
-from tests.fakes import (
+from fakes import (
     FakeConversations,
     FakeExecutor,
     FakeGenerator,
@@ -27,6 +19,14 @@ from tests.fakes import (
     make_stages,
     rejected,
 )
+
+from serve_app.contracts import Clarification, StageHealth
+from serve_app.errors import ExecutionFailed, Overloaded, PlumblineError
+from serve_app.http_app import make_app
+from serve_app.metrics import Figures, NullRecorder
+from serve_app.pipeline import PipelineLimits, Stages
+from serve_app.service import ChatService, ServiceConfig
+from serve_app.settings.tree import FeatureSettings, LimitSettings
 
 ASK = {"query": "How many rows?", "user_id": "ann"}
 SHAPE = {

@@ -5,6 +5,21 @@ import logging
 from typing import Any
 
 import pytest
+from fakes import (
+    FakeConversations,
+    FakeExecutor,
+    FakeGenerator,
+    FakePromptBuilder,
+    FakeValidator,
+    Gate,
+    make_generation,
+    make_prompt,
+    make_question,
+    make_result,
+    make_stages,
+    rejected,
+    valid,
+)
 
 from serve_app.contracts import CannotAnswer, Clarification, SamplingParams, SqlCandidate
 from serve_app.errors import (
@@ -23,21 +38,6 @@ from serve_app.errors import (
 from serve_app.events import Answer, DoneEvent, RowsEvent, SqlEvent, StageEvent, TokenEvent
 from serve_app.pipeline import PipelineLimits, Stages, answer, answer_events
 from serve_app.trace import Trace
-from tests.fakes import (
-    FakeConversations,
-    FakeExecutor,
-    FakeGenerator,
-    FakePromptBuilder,
-    FakeValidator,
-    Gate,
-    make_generation,
-    make_prompt,
-    make_question,
-    make_result,
-    make_stages,
-    rejected,
-    valid,
-)
 
 NOW = PipelineLimits(retry_delay_s=0)
 

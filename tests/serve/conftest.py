@@ -1,0 +1,91 @@
+"""One real Serve instance for the session: six deployments, the embedded PostgreSQL, a small random model."""
+
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import httpx
+import pytest
+
+from deployments.executor.embedded import EmbeddedDatabase
+
+OBJECT_STORE_BYTES = 200 * 1024 * 1024
+APP = "plumbline"
+CONCURRENT, QUEUED = 4, 8
+
+
+class Graph(NamedTuple):
+    """Where the running graph listens, and the database behind it."""
+
+    url: str
+    database: EmbeddedDatabase
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture(scope="session")
+def graph(sample_database: EmbeddedDatabase) -> Iterator[Graph]:
+    # Imported late, so that collecting these tests does not cost seconds.
+    import ray
+    from ray import serve
+    from tiny_model import write_tiny_profile
+
+    from serve_app.app import build_app
+    from serve_app.app_args import AppArgs
+
+    folder = Path(tempfile.mkdtemp(prefix="plumbline-serve-"))
+    settings = {
+        "DATABASE_URL": sample_database.dsn,
+        "LOG_FILE": str(folder / "log.jsonl"),
+        "MISTRAL_RETRY_DELAY": "0.1",
+        "PLUMBLINE_DATA_DIR": str(folder / "data"),
+        "PLUMBLINE_EXECUTOR_STATEMENT_TIMEOUT_S": "10",
+        "PLUMBLINE_LIMITS_MAX_CONCURRENT_QUESTIONS": str(CONCURRENT),
+        "PLUMBLINE_LIMITS_MAX_QUEUED_QUESTIONS": str(QUEUED),
+        "PLUMBLINE_MODEL_PROFILE": str(write_tiny_profile(folder)),
+        # Workers inherit the driver's environment; tokens would only lock out a second local client.
+        "RAY_AUTH_MODE": "disabled",
+        "OMP_NUM_THREADS": "1",
+    }
+    before = {name: os.environ.get(name) for name in settings}
+    os.environ.update(settings)
+    ray.init(
+        num_cpus=8,
+        object_store_memory=OBJECT_STORE_BYTES,
+        include_dashboard=False,
+        _temp_dir=str(folder / "ray"),
+    )
+    try:
+        port = _free_port()
+        serve.start(http_options={"host": "127.0.0.1", "port": port}, proxy_location="HeadOnly")
+        serve.run(build_app(AppArgs()), name=APP)
+        yield Graph(f"http://127.0.0.1:{port}", sample_database)
+    finally:
+        ray.shutdown()
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+async def http(graph: Graph) -> AsyncIterator[httpx.AsyncClient]:
+    limits = httpx.Limits(max_connections=None)
+    async with httpx.AsyncClient(base_url=graph.url, timeout=60, limits=limits) as client:
+        yield client
+
+
+@pytest.fixture
+def log_file(graph: Graph) -> Path:
+    return Path(os.environ["LOG_FILE"])
