@@ -1,8 +1,12 @@
-"""Numbers and amounts of a question: "$1.5m", "five and ten million dollars", "11%", "top five", "a fifth"."""
+"""Numbers and amounts of a question: "$1.5m", "five and ten million dollars", "11%", "top five", "a fifth".
+
+Words that only give the unit ("dollars", "percent", "hours") belong to the number. A fraction of something
+counts as percent, so that "a fifth of the budget" and "20% of the budget" are one.
+"""
 
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Literal
+from typing import Final, Literal
 
 from deployments.prompt_builder.linking.numerals import (
     SCALES,
@@ -18,88 +22,59 @@ Kind = Literal[
     "money", "percent", "count", "hours", "days", "weeks", "months", "years", "times", "rank", "number"
 ]
 
-_UNIT_WORDS: dict[str, Kind] = {
-    "dollars": "money", "dollar": "money", "bucks": "money", "buck": "money", "usd": "money", "grand": "money",
-    "percent": "percent", "percentage": "percent", "points": "percent",
-    "hour": "hours", "hours": "hours", "day": "days", "days": "days", "week": "weeks", "weeks": "weeks",
-    "month": "months", "months": "months", "year": "years", "years": "years",
-    "times": "times", "x": "times", "fold": "times",
-}  # fmt: skip
-_SUFFIX_KINDS: dict[str, Kind] = {
+# fmt: off
+_UNIT_WORDS: Final[dict[str, Kind]] = {
+    "dollars": "money", "dollar": "money", "bucks": "money", "buck": "money", "usd": "money", "grand":
+    "money",
+    "percent": "percent", "percentage": "percent", "points": "percent", "hour": "hours", "hours": "hours",
+    "day": "days", "days": "days", "week": "weeks", "weeks": "weeks", "month": "months", "months": "months",
+    "year": "years", "years": "years", "times": "times", "x": "times", "fold": "times",
+}
+_SUFFIX_KINDS: Final[dict[str, Kind]] = {
     "x": "times", "h": "hours", "hr": "hours", "hrs": "hours", "pct": "percent", "d": "days",
-}  # fmt: skip
-_MULTIPLES = {"twice": 2, "double": 2, "triple": 3, "thrice": 3, "quadruple": 4}
-_MULTIPLE_BEFORE = frozenset(
-    ["the", "of", "what", "its", "their", "that", "our", "as", "average", "median", "a"]
-)
-_FRACTIONS = {
+}
+_UNIT_OF_KIND: Final[dict[Kind, Unit]] = {
+    "money": "money", "percent": "percent", "count": "count", "hours": "hours", "days": "days",
+    "weeks": "weeks",
+    "months": "months", "years": "years", "times": "other", "rank": "count", "number": "other",
+}
+_MULTIPLES: Final = {"twice": 2, "double": 2, "triple": 3, "thrice": 3, "quadruple": 4}
+_MULTIPLE_BEFORE: Final = frozenset({
+    "the", "of", "what", "its", "their", "that", "our", "as", "average", "median", "a",
+})
+_FRACTIONS: Final = {
     "half": Decimal(50), "halves": Decimal(50), "third": Decimal("33.333333"), "thirds": Decimal("33.333333"),
     "quarter": Decimal(25), "quarters": Decimal(25), "fifth": Decimal(20), "fifths": Decimal(20),
     "tenth": Decimal(10), "tenths": Decimal(10), "eighth": Decimal("12.5"), "eighths": Decimal("12.5"),
-}  # fmt: skip
-_ORDINALS = {
-    "second": 2,
-    "third": 3,
-    "fourth": 4,
-    "fifth": 5,
-    "sixth": 6,
-    "seventh": 7,
-    "eighth": 8,
-    "ninth": 9,
-    "tenth": 10,
 }
-_JOINTS = frozenset(["and", "to", "or", ",", ":", "over", "beyond", "or more"])
+_ORDINALS: Final = {
+    "second": 2, "third": 3, "fourth": 4, "fifth": 5, "sixth": 6, "seventh": 7, "eighth": 8, "ninth":
+    9, "tenth": 10,
+}
+_JOINTS: Final = frozenset({"and", "to", "or", ",", ":", "over", "beyond", "or more"})
 # Units that a later number of the same list takes over ("up to 30 days, 31 to 60").
-_INHERITED = frozenset(["money", "days", "weeks", "months", "years", "hours"])
+_INHERITED: Final = frozenset({"money", "days", "weeks", "months", "years", "hours"})
 # "one" is a number only beside a comparison; elsewhere it is a pronoun.
-_ONE_AFTER = frozenset(
-    [
-        "than",
-        "least",
-        "most",
-        "exactly",
-        "only",
-        "top",
-        "over",
-        "under",
-        "above",
-        "below",
-        "just",
-        "first",
-        "last",
-        "next",
-    ]
-)
-_ONE_BEFORE = frozenset(
-    ["or", "more", "plus", "hundred", "thousand", "million", "billion", "percent", "dollar"]
-)
-_COUNT_AFTER = frozenset(["top", "bottom", "first", "last", "next", "best", "worst", "previous", "another"])
-_DEFINITE = frozenset(["our", "their", "these", "those", "my", "both"])
-_HALF_AFTER = frozenset(
-    ["than", "least", "over", "under", "even", "about", "only", "nearly", "almost", "exactly"]
-)
-_HALF_BEFORE = frozenset(
-    [
-        "of",
-        "done",
-        "way",
-        "complete",
-        "built",
-        "finished",
-        "their",
-        "the",
-        "its",
-        "spent",
-        "used",
-        "gone",
-        "through",
-        "paid",
-        "full",
-        "empty",
-        "or",
-        "percent",
-    ]
-)
+_ONE_AFTER: Final = frozenset({
+    "than", "least", "most", "exactly", "top", "over", "under", "above", "below",
+})
+_ONE_BEFORE: Final = frozenset({
+    "or", "more", "plus", "hundred", "thousand", "million", "billion", "percent", "dollar",
+})
+_COUNT_AFTER: Final = frozenset({
+    "top", "bottom", "first", "last", "next", "best", "worst", "previous", "another",
+})
+_DEFINITE: Final = frozenset({"our", "their", "these", "those", "my", "both"})
+_HALF_AFTER: Final = frozenset({
+    "than", "least", "over", "under", "even", "about", "only", "nearly", "almost", "exactly",
+})
+_HALF_BEFORE: Final = frozenset({
+    "of", "done", "way", "complete", "built", "finished", "their", "the", "its", "spent", "used",
+    "gone", "through",
+    "paid", "full", "empty", "or", "percent",
+})
+_COUNT_LIMIT: Final = 1000  # larger bare numbers are amounts, not counts of things
+# fmt: on
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +89,14 @@ class AmountMatch:
 
     @property
     def unit(self) -> Unit:
-        return "other" if self.kind in {"times", "number"} else "count" if self.kind == "rank" else self.kind  # type: ignore[return-value]
+        return _UNIT_OF_KIND[self.kind]
 
 
 class AmountGrammar:
-    """Finds numbers in one question's canonical words; ``nouns`` are the table nouns, ``superlatives`` the irregular ones."""
+    """Finds numbers in one question's canonical words.
+
+    ``nouns`` are plural nouns for rows, ``superlatives`` those that do not end in -est.
+    """
 
     def __init__(self, words: list[str], nouns: frozenset[str], superlatives: frozenset[str]) -> None:
         self._words = words
@@ -173,7 +151,7 @@ class AmountGrammar:
         return self._with_unit(i, end, value, kind, scaled)
 
     def _slashed(self, i: int) -> AmountMatch | None:
-        """ "1/4 of the budget"."""
+        """Of "1/4 of the budget"."""
         top, _, bottom = self._words[i].partition("/")
         if not (top.isdigit() and bottom.isdigit()) or not 0 < int(top) < int(bottom) <= 10:
             return None
@@ -205,7 +183,7 @@ class AmountGrammar:
         return self._with_unit(i, end, value, kind, scaled)
 
     def _is_definite(self, i: int, end: int, value: Decimal) -> bool:
-        """ "our two companies", "the two of them", "between two deliveries": known things, nothing to count."""
+        """Whether known things follow, nothing to count: "our two companies", "between two deliveries"."""
         if self._is_superlative(end):
             return False
         before = self._at(i - 1)
@@ -253,7 +231,7 @@ class AmountGrammar:
         return None
 
     def _fraction(self, start: int, i: int, count: Decimal) -> AmountMatch | None:
-        """ "a fifth", "two fifths"; "a quarter of a million" is an amount."""
+        """Of "a fifth", "two fifths"; "a quarter of a million" is an amount."""
         if (
             self._at(i + 1) == "of"
             and self._at(i + 2) in {"a", "one"}
@@ -265,11 +243,8 @@ class AmountGrammar:
         return AmountMatch(start, i + 1, value, "percent")
 
     def _one_counts(self, i: int) -> bool:
-        if self._at(i + 1) in _ONE_BEFORE or self._at(i + 1) in _FRACTIONS:
-            return True
-        if self._at(i - 1) not in _ONE_AFTER or self._at(i - 1) in {"first", "last", "next", "only", "just"}:
-            return False
-        return True
+        behind = self._at(i + 1)
+        return behind in _ONE_BEFORE or behind in _FRACTIONS or self._at(i - 1) in _ONE_AFTER
 
     # ------------------------------------------------------------ units
 
@@ -294,7 +269,7 @@ class AmountGrammar:
     def _bare_kind(self, start: int, end: int, value: Decimal, scaled: bool) -> Kind:
         if scaled:
             return "money"
-        if value == value.to_integral_value() and 0 <= value <= 1000:
+        if value == value.to_integral_value() and 0 <= value <= _COUNT_LIMIT:
             counted = (
                 self._at(start - 1) in _COUNT_AFTER
                 or self._at(end) in self._nouns
@@ -310,7 +285,7 @@ class AmountGrammar:
 
 
 def share_units(matches: list[AmountMatch], words: list[str]) -> list[AmountMatch]:
-    """Scale and unit said once for joined numbers: "five and ten million dollars", "0-30, 31-60 and 90+ days"."""
+    """Scale and unit said once for several numbers: "five and ten million dollars", "0-30 and 31-60 days"."""
     shared = list(matches)
     for k in range(len(shared) - 2, -1, -1):
         shared[k] = _with_scale(shared[k], shared[k + 1], words)

@@ -65,6 +65,10 @@ class Period:
             grain=self.grain,
         )
 
+    def shift(self, unit: Unit, count: int) -> "Period":
+        start = self.start.shift(unit, count) if self.start else None
+        return Period(start, self.end.shift(unit, count) if self.end else None, self.grain)
+
     def since(self) -> "Period":
         return Period(self.start, None)
 

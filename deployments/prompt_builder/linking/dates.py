@@ -1,87 +1,64 @@
 """Date expressions of a question to half-open ranges.
 
-One rule for relation words: the words that open or close a range ("since", "after", "before", "until", "from … on",
-"older than") are part of the expression, so that a query can nearly always say ``date in D0``. Words that only place
-a closed range ("in", "on", "for", "from last week") stay in the text; "over", "during" and "within" in front of a range
-are dropped. Relative expressions give SQL that stays relative to CURRENT_DATE.
+One rule for relation words: those that open or close a range ("since", "after", "before", "until", "from …
+on", "older than") are part of the expression, so that a query can nearly always say ``date in D0``. Words
+that only place a closed range ("in", "on", "for", "from last week") stay in the text; "over", "during" and
+"within" in front of a range are dropped. Relative expressions give SQL that stays relative to CURRENT_DATE.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
+from typing import Final
 
 from deployments.prompt_builder.linking import calendar
-from deployments.prompt_builder.linking.calendar import Moment, Period, Unit
+from deployments.prompt_builder.linking.calendar import Moment, Period
 from deployments.prompt_builder.linking.numerals import small_integer
-from deployments.prompt_builder.linking.points import MONTHS, UNIT_WORDS, WEEKDAYS, Found, Points
+from deployments.prompt_builder.linking.points import Points
+from deployments.prompt_builder.linking.reading import (
+    AHEAD,
+    CURRENT,
+    MONTHS,
+    PAST,
+    TO_DATE,
+    UNIT_WORDS,
+    WEEKDAYS,
+    Found,
+)
 
-_TO_DATE = {"ytd": "year", "mtd": "month", "qtd": "quarter", "wtd": "week"}
-_SAME = {"period", "stretch", "time", "span", "point", "window", "months", "days", "weeks", "part", "dates"}
-_TRIGGERS = frozenset(
-    [
+# Words that may begin an expression, beside names of months and weekdays, numbers and relations.
+_BEGINNINGS: Final = (
+    {
         "today",
         "yesterday",
         "tomorrow",
-        "this",
-        "current",
-        "last",
-        "previous",
-        "prior",
-        "past",
-        "next",
-        "coming",
-        "upcoming",
-        "trailing",
-        "preceding",
         "the",
         "a",
+        "an",
         "same",
-        "since",
-        "after",
-        "before",
-        "until",
-        "from",
-        "starting",
-        "beginning",
-        "between",
-        "by",
-        "through",
-        "up",
-        "to",
-        "as",
-        "on",
-        "no",
-        "older",
-        "newer",
-        "earlier",
-        "later",
-        "within",
-        "over",
-        "during",
-        "throughout",
-        "more",
         "so",
-        "year",
-        "month",
-        "quarter",
-        "week",
-        "day",
-        "in",
-        "for",
-        "early",
-        "late",
-        "at",
+        "half",
+        "couple",
+        "few",
         "first",
         "second",
+    }
+    | {
         "third",
         "fourth",
         "calendar",
         "fiscal",
+        "financial",
         "fy",
         "start",
+        "beginning",
         "end",
-        "dated",
-    ]
+        "turn",
+        "very",
+    }
+    | {*CURRENT, *PAST, *AHEAD, *MONTHS, *WEEKDAYS, *TO_DATE, "year", "month", "quarter", "week", "day", "on"}
 )
+_ONWARDS: Final = frozenset({"onwards", "onward", "on", "forward"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,22 +82,16 @@ class DateGrammar:
     def match(self, i: int) -> DateMatch | None:
         """The longest date expression that begins at word ``i``."""
         word = self._words[i]
-        if not (word in _TRIGGERS or word in MONTHS or word in _TO_DATE or self._may_begin(word)):
+        relation = _RELATIONS.get(word)
+        if relation is None and word not in _BEGINNINGS and not self._may_begin(word):
             return None
-        found = self._related(i) or self._spanning(i) or self._points.point(i)
+        found = relation(self, i) if relation is not None else None
+        found = found or self._spanning(i) or self._points.point(i)
         return DateMatch(i, found.end, found.period) if found else None
 
     @staticmethod
     def _may_begin(word: str) -> bool:
-        head = word[0]
-        return (
-            head.isdigit()
-            or head in "q'h"
-            or word in WEEKDAYS
-            or small_integer(word) is not None
-            or word == "fy"
-            or (head == "f" and word[1:2] == "y")
-        )
+        return word[0].isdigit() or word[0] in "qh'" or word[:2] == "fy" or small_integer(word) is not None
 
     def _at(self, i: int) -> str:
         return self._words[i] if i < len(self._words) else ""
@@ -128,21 +99,13 @@ class DateGrammar:
     def _follows(self, i: int, *words: str) -> bool:
         return self._words[i : i + len(words)] == list(words)
 
-    # ------------------------------------------------------------ relation + point
-
-    def _related(self, i: int) -> Found | None:
-        word = self._words[i]
-        handler = _RELATIONS.get(word)
-        if handler is None:
-            return None
-        found: Found | None = handler(self, i)
-        return found
+    # ------------------------------------------------------------ relations
 
     def _since(self, i: int) -> Found | None:
         found = self._anchor(i + 1)
         if found is None:
             return None
-        end = found.end + 1 if self._at(found.end) in {"onwards", "onward", "on", "forward"} else found.end
+        end = found.end + 1 if self._at(found.end) in _ONWARDS else found.end
         return Found(end, found.period.since())
 
     def _after(self, i: int) -> Found | None:
@@ -154,7 +117,7 @@ class DateGrammar:
         return Found(found.end, found.period.before()) if found and not self._owns(found) else None
 
     def _owns(self, found: Found) -> bool:
-        """ "before tomorrow's call" is about the call."""
+        """Whether something of that day is meant: "before tomorrow's call"."""
         return self._at(found.end) == "'s"
 
     def _until(self, i: int) -> Found | None:
@@ -170,7 +133,7 @@ class DateGrammar:
         return self._until(i + 1)
 
     def _by(self, i: int) -> Found | None:
-        """A deadline: only explicit dates and ends of periods, for "by month" groups and "by last year" is not said."""
+        """A deadline: only explicit dates and ends of periods, since "by month" groups."""
         nxt = self._at(i + 1)
         explicit = (
             nxt in MONTHS or nxt[:1].isdigit() or nxt in WEEKDAYS or nxt in {"tomorrow", "end", "new", "year"}
@@ -201,7 +164,7 @@ class DateGrammar:
     def _earlier(self, i: int) -> Found | None:
         if self._at(i + 1) != "than":
             return None
-        ago = self._quantity(i + 2)
+        ago = self._points.quantity(i + 2)
         if ago is not None and self._words[i] in {"older", "newer"}:
             moment = Moment().shift(ago[2], -ago[1])
             return Found(ago[0], Period(None, moment) if self._words[i] == "older" else Period(moment, None))
@@ -210,18 +173,15 @@ class DateGrammar:
     def _starting(self, i: int) -> Found | None:
         return self._since(i + 1 if self._at(i + 1) in {"from", "on", "in", "with"} else i)
 
-    def _dated(self, i: int) -> Found | None:
-        return None
-
     def _from(self, i: int) -> Found | None:
-        """ "from X to Y" is a span, "from X on" opens a range; "from last week" is left to the point itself."""
+        """Spans and open ranges; what follows "from" in "from last week" is read by itself."""
         spanned = self._span(i + 1, {"to", "through", "until", "up"})
         if spanned is not None:
             return spanned
         found = self._anchor(i + 1)
         if found is None:
             return None
-        if self._at(found.end) in {"onwards", "onward", "forward", "on"}:
+        if self._at(found.end) in _ONWARDS:
             return Found(found.end + 1, found.period.since())
         return None
 
@@ -229,25 +189,16 @@ class DateGrammar:
         return self._span(i + 1, {"and", "to"})
 
     def _range_word(self, i: int) -> Found | None:
-        """ "over", "during", "within", "for" in front of a rolling range are dropped with it."""
+        """Words that are dropped in front of a range, and what they mean before a bare duration."""
         word = self._words[i]
-        if word in {"over", "more", "for"}:
-            old = self._age(i)
-            if old is not None:
-                return old
-        if word == "more":
-            return None
-        if word in {"within", "in"}:
-            ahead = self._ahead(i)
-            if ahead is not None:
-                return ahead
-        if word in {"in", "for"}:
-            return None
-        found = self._points.point(i + 1)
-        return found if found is None or (word == "over" and found.period.grain == "day") else found
+        if word in {"over", "more", "for"} and (old := self._age(i)) is not None:
+            return old
+        if word in {"within", "in"} and (ahead := self._ahead(i)) is not None:
+            return ahead
+        return None if word in {"in", "for", "more"} else self._points.point(i + 1)
 
     def _age(self, i: int) -> Found | None:
-        """ "more than 60 days ago", "over 90 days old", "for more than a year"."""
+        """As in "more than 60 days ago", "over 90 days old", "for more than a year"."""
         waiting = self._words[i] == "for"
         j = i + 1 if waiting else i
         if self._at(j) == "more" and self._at(j + 1) == "than":
@@ -258,7 +209,7 @@ class DateGrammar:
             j += 2
         else:
             return None
-        ago = self._quantity(j)
+        ago = self._points.quantity(j)
         if ago is None:
             return None
         if self._at(ago[0]) in {"ago", "old", "back"}:
@@ -266,8 +217,8 @@ class DateGrammar:
         return Found(ago[0], Period(None, Moment().shift(ago[2], -ago[1]))) if waiting else None
 
     def _ahead(self, i: int) -> Found | None:
-        """ "within 30 days", "within six months from today"; "in 30 days" when the question looks ahead."""
-        quantity = self._quantity(i + 1)
+        """As in "within six months from today", and "in 30 days" of a question that looks ahead."""
+        quantity = self._points.quantity(i + 1)
         if quantity is None or (self._words[i] == "in" and not self._future):
             return None
         end, count, unit = quantity
@@ -276,9 +227,6 @@ class DateGrammar:
         if self._words[i] == "within" and self._at(end) in {"of", "before", "after"}:
             return None
         return Found(end, calendar.rolling_future(unit, count))
-
-    def _quantity(self, i: int) -> tuple[int, int, Unit] | None:
-        return self._points.quantity(i)
 
     # ------------------------------------------------------------ anchors and spans
 
@@ -319,7 +267,7 @@ class DateGrammar:
         return Found(second.end, Period(start, end))
 
 
-_RELATIONS = {
+_RELATIONS: Final[dict[str, Callable[[DateGrammar, int], Found | None]]] = {
     "since": DateGrammar._since,
     "after": DateGrammar._after,
     "before": DateGrammar._before,
@@ -352,9 +300,3 @@ _RELATIONS = {
 def looks_ahead(words: list[str], cues: frozenset[str]) -> bool:
     """Whether the question speaks of the future, which moves undated months ahead."""
     return not cues.isdisjoint(words)
-
-
-def last_weekday(today: date, weekday: int, strictly: bool) -> date:
-    """The most recent ``weekday`` (Monday 0); ``strictly`` leaves out today itself."""
-    back = (today.weekday() - weekday) % 7
-    return today - timedelta(days=back or (7 if strictly else 0))

@@ -30,7 +30,7 @@ _WORDS_CACHED: Final = 200_000
 class Linker:
     """Links questions over one schema; build once per schema fingerprint, then call `link` from any thread.
 
-    ``vocabulary`` adds words with their frequencies to the spelling vocabulary (those the model was trained on).
+    ``vocabulary``: words the model was trained on with their frequencies, for spelling.
     """
 
     def __init__(

@@ -1,53 +1,26 @@
 """Numbers written as digits or words: the part that dates and amounts share."""
 
 import re
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
+from typing import Final
 
-UNITS = {
-    word: value
-    for value, word in enumerate(
-        [
-            "zero",
-            "one",
-            "two",
-            "three",
-            "four",
-            "five",
-            "six",
-            "seven",
-            "eight",
-            "nine",
-            "ten",
-            "eleven",
-            "twelve",
-            "thirteen",
-            "fourteen",
-            "fifteen",
-            "sixteen",
-            "seventeen",
-            "eighteen",
-            "nineteen",
-        ]
-    )
-}
-TENS = {
-    word: 10 * (index + 2)
-    for index, word in enumerate(
-        ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
-    )
-}
-SCALES = {
-    "hundred": 100,
-    "thousand": 1000,
-    "grand": 1000,
-    "million": 10**6,
-    "billion": 10**9,
-    "mil": 10**6,
-    "mill": 10**6,
+# fmt: off
+_SMALL = (
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
+    "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
+)
+_TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
+UNITS: Final = {word: value for value, word in enumerate(_SMALL)}
+TENS: Final = {word: 10 * value for value, word in enumerate(_TENS, start=2)}
+SCALES: Final = {
+    "hundred": 100, "thousand": 1000, "grand": 1000, "million": 10**6, "mil": 10**6, "mill": 10**6,
     "mln": 10**6,
-    "bn": 10**9,
+    "billion": 10**9, "bn": 10**9,
 }
-SUFFIX_SCALES = {"k": 1000, "m": 10**6, "mm": 10**6, "mil": 10**6, "mln": 10**6, "bn": 10**9, "b": 10**9}
+SUFFIX_SCALES: Final = {
+    "k": 1000, "m": 10**6, "mm": 10**6, "mil": 10**6, "mln": 10**6, "bn": 10**9, "b": 10**9,
+}
+# fmt: on
 
 DIGITS = re.compile(r"(-)?(\$\s?)?((?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?)([a-z]+)?$")
 
@@ -60,55 +33,54 @@ def small_integer(word: str) -> int | None:
 
 
 def words_number(words: list[str], i: int) -> tuple[int, Decimal] | None:
-    """A number in words ("two and a half million", "seventy five") from position ``i``: the end and the value."""
-    start, total, current, seen = i, Decimal(0), Decimal(0), False
-    count = len(words)
-    while i < count:
+    """End and value of a number in words at ``i``: "two and a half million", "seventy five"."""
+    total, part, first = Decimal(0), Decimal(0), i
+    while i < len(words):
         word = words[i]
-        if word in UNITS and (not seen or current % 100 == 0 or (current % 10 == 0 and current % 100 >= 20)):
-            if seen and UNITS[word] >= 10 and current % 100:
-                break
-            current += UNITS[word]
-        elif word in TENS and (not seen or current % 100 == 0):
-            current += TENS[word]
+        if (small := _small_part(word, part, i == first)) is not None:
+            part += small
         elif word == "dozen":
-            current = (current or Decimal(1)) * 12
-        elif word in SCALES:
-            scale = SCALES[word]
-            if not seen and i == start and word != "hundred" and word != "thousand" and word != "million":
-                break
-            current = (current or Decimal(1)) * scale
-            if scale >= 1000:
-                total, current = total + current, Decimal(0)
-        elif word == "and" and seen and i + 1 < count and _continues(words, i + 1, total + current):
-            if words[i + 1] == "a":
-                half = Decimal("0.5") if words[i + 2] == "half" else Decimal("0.25")
-                current += half
-                i += 3
-                continue
+            part = (part or Decimal(1)) * 12
+        elif word in SCALES and (i > first or word in {"hundred", "thousand", "million"}):
+            part = (part or Decimal(1)) * SCALES[word]
+            if SCALES[word] >= 1000:
+                total, part = total + part, Decimal(0)
+        elif word == "and" and i > first and (joined := _joined_part(words, i + 1, total + part)):
+            part += joined[1]
+            i += joined[0]
         else:
             break
-        seen = True
         i += 1
-    return (i, total + current) if seen else None
+    return (i, total + part) if i > first else None
 
 
-def _continues(words: list[str], i: int, value: Decimal) -> bool:
-    """Whether "and" joins two parts of one number: "two hundred and five", "two and a half"."""
-    if words[i] == "a":
-        return i + 1 < len(words) and words[i + 1] in {"half", "quarter"}
-    return value >= 100 and value % 100 == 0 and (words[i] in UNITS or words[i] in TENS)
+def _small_part(word: str, part: Decimal, is_first: bool) -> int | None:
+    """A number below a hundred that can follow ``part``: "five" after "seventy" or "two hundred"."""
+    if word in TENS:
+        return TENS[word] if is_first or part % 100 == 0 else None
+    if word not in UNITS:
+        return None
+    after_tens = part % 10 == 0 and part % 100 >= 20 and UNITS[word] < 10
+    return UNITS[word] if is_first or part % 100 == 0 or after_tens else None
+
+
+def _joined_part(words: list[str], i: int, value: Decimal) -> tuple[int, Decimal] | None:
+    """What "and" adds, and how many words it takes: "two hundred and five", "two and a half"."""
+    word, behind = words[i] if i < len(words) else "", words[i + 1] if i + 1 < len(words) else ""
+    if word == "a" and behind in {"half", "quarter"}:
+        return 2, Decimal("0.5") if behind == "half" else Decimal("0.25")
+    if value < 100 or value % 100:
+        return None
+    small = _small_part(word, Decimal(0), True)
+    return (1, Decimal(small)) if small is not None else None
 
 
 def digits_number(word: str) -> tuple[Decimal, str, bool] | None:
-    """Value, letters behind it ("k", "th", …) and whether it carries a currency sign; None if not a number."""
+    """Value, letters behind it ("k", "th") and whether it has a currency sign; None if not a number."""
     match = DIGITS.match(word)
     if match is None:
         return None
-    try:
-        value = Decimal(match.group(3).replace(",", ""))
-    except InvalidOperation:  # pragma: no cover - the pattern admits only decimals
-        return None
+    value = Decimal(match.group(3).replace(",", ""))
     return (-value if match.group(1) else value), match.group(4) or "", bool(match.group(2))
 
 

@@ -1,7 +1,8 @@
-"""From matches to the model's view of a question: ``<V0> <vendors.name>``, ``<N0> <n:money>``, ``<D0> <d:month>``.
+"""The model's view of a question: ``<V0> <vendors.name>``, ``<N0> <n:money>``, ``<D0> <d:month>``.
 
-A placeholder is followed by its types: up to three columns that the value may belong to, the unit of a number, the kind of
-a date range. All other text is lower case without angle brackets, so no question can spell such a token.
+A placeholder is followed by its types: up to three columns that the value may belong to, the unit of a
+number, the kind of a date range. All other text is lower case without angle brackets, so no question can
+spell such a token.
 """
 
 from dataclasses import dataclass
@@ -61,7 +62,7 @@ def placeholder_vocabulary(schema: SchemaSnapshot, pack: DomainPack) -> tuple[st
 
 
 def render(question: str, words: Words, matches: list[Match], today: date) -> LinkedQuestion:
-    """Number the matches from left to right; equal ones share a placeholder, those beyond the limit stay text."""
+    """Number the matches from left to right; equal ones share a placeholder, too many stay text."""
     links: list[Link] = []
     known: dict[object, str] = {}
     counts = dict.fromkeys(MAX_LINKS, 0)

@@ -17,8 +17,8 @@ _DOUBLES: Final = re.compile(r"[^aeiou]+[aeiou][^aeiouwxy]$")
 class Speller:
     """Nearest known word by optimal string alignment; heavier words win ties.
 
-    ``weights`` maps each word that may replace another to its frequency, ``accepted`` are further known words. Words of four
-    letters and more are corrected at distance 1, of seven and more at distance 2.
+    ``weights`` maps each word that may replace another to its frequency, ``accepted`` are further known
+    words. Words of four letters and more are corrected at distance 1, of seven and more at distance 2.
     """
 
     def __init__(self, weights: Mapping[str, int], accepted: Iterable[str]) -> None:

@@ -45,13 +45,14 @@ _TOKEN: Final = r"""
   | <= | >= | =< | => | [%$\#&+<>=/,;:().?!\u2264\u2265-]
 """
 _SPAN_WORD: Final = re.compile(
-    r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*$|[qh][1-4]$|(?:mon|tues|wednes|thurs|fri|satur|sun)day$"
+    r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*$|[qh][1-4]$"
+    r"|(?:mon|tues|wednes|thurs|fri|satur|sun)day$"
 )
 
 
 @dataclass(slots=True)
 class Words:
-    """Canonical words of a question and, in step, their offsets and whether the original began with a capital."""
+    """Canonical words of a question and, in step, their offsets and whether they began with a capital."""
 
     source: str
     text: list[str] = field(default_factory=list)
@@ -97,7 +98,7 @@ def _fold_char(char: str) -> str:
 
 
 def token_pattern(code_patterns: tuple[str, ...] = ()) -> re.Pattern[str]:
-    """The token expression; ``code_patterns`` are those of stored codes (invoice numbers, say), tried first."""
+    """The token expression; ``code_patterns`` are those of stored codes, tried first."""
     codes = "".join(f"(?:{pattern})|" for pattern in code_patterns)
     return re.compile(codes + _TOKEN, re.VERBOSE)
 

@@ -133,7 +133,7 @@ class NameIndex:
     # ------------------------------------------------------------ matching
 
     def match(self, words: Words, i: int, sentence_case: bool) -> ValueMatch | None:
-        """The longest name that begins at word ``i``; ``sentence_case``: a capital letter inside shows a name."""
+        """The longest name from word ``i`` on; ``sentence_case``: a capital letter inside shows a name."""
         text = words.text
         alive = self._index.get(stem(text[i]))
         if alive is None:
@@ -325,7 +325,7 @@ def _lookup_words(pack: DomainPack) -> set[str]:
 
 
 def _type_words(table: TableTerms) -> frozenset[str]:
-    """Nouns that show a neighbouring word to be a name of this table: "the summit job", "the plumbing sub"."""
+    """Nouns that show a word beside them to be a name of this table: "the plumbing sub"."""
     words: set[str] = set()
     for term in (*table.terms, *table.plurals, *(t + "s" for t in table.terms)):
         words.add(term)

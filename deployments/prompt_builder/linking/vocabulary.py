@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from deployments.prompt_builder.domain import DomainPack
 from deployments.prompt_builder.linking.english import English
 from deployments.prompt_builder.linking.numerals import SCALES, TENS, UNITS
-from deployments.prompt_builder.linking.points import MONTHS, UNIT_WORDS, WEEKDAYS
+from deployments.prompt_builder.linking.reading import MONTHS, UNIT_WORDS, WEEKDAYS
 from deployments.prompt_builder.linking.spelling import Speller
 from deployments.prompt_builder.linking.values import NameIndex
 
@@ -18,7 +18,7 @@ _CORRECTION_WORDS = 6_000
 
 
 def speller(pack: DomainPack, names: NameIndex, english: English, vocabulary: Mapping[str, int]) -> Speller:
-    """A speller over pack, names and English; ``vocabulary`` is word -> frequency of what the model was trained on."""
+    """A speller over pack, names and English; ``vocabulary``: trained words with their frequencies."""
     weights: Counter[str] = Counter()
     for rank, word in enumerate(english.known_words[:_CORRECTION_WORDS]):
         weights[word] = _CORRECTION_WORDS - rank

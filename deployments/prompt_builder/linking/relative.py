@@ -1,0 +1,155 @@
+"""Periods told from today: "this month", "last 30 days", "two weeks ago", "last friday"."""
+
+from deployments.prompt_builder.linking import calendar
+from deployments.prompt_builder.linking.calendar import Moment, Period, Unit
+from deployments.prompt_builder.linking.numerals import TENS, UNITS, small_integer
+from deployments.prompt_builder.linking.reading import (
+    AHEAD,
+    CURRENT,
+    PAST,
+    UNIT_WORDS,
+    WEEKDAYS,
+    WHOLE,
+    Found,
+    Reader,
+)
+
+_MAX_COUNT = 4000  # "the last 5000 days" is no range that a question means
+
+
+class RelativeReader(Reader):
+    """Reads calendar periods, rolling ranges, days ago and weekdays."""
+
+    def _relative(self, i: int) -> Found | None:
+        """As in "this month", "last 30 days", "previous two full months", "week before last"."""
+        word = self._at(i)
+        if word in {"week", "month", "quarter", "year"} and self._at(i + 1) == "before":
+            return self._before_last(i, UNIT_WORDS[word])
+        if word == "day" and self._at(i + 1) == "before" and self._at(i + 2) == "yesterday":
+            return Found(i + 3, calendar.relative("day", -2))
+        if word in {"this", "same"} and self._at(i + 1) == "time" and self._at(i + 2) in {"last", "previous"}:
+            return Found(i + 4, year_to_date_shifted()) if self._at(i + 3) == "year" else None
+        if word not in CURRENT and word not in PAST and word not in AHEAD:
+            return None
+        j = i + 1
+        if self._at(j) in CURRENT:
+            j += 1
+        whole = self._at(j) in WHOLE
+        j += whole
+        if self._at(j) == "weekend":
+            return self._weekend(j + 1, word)
+        unit = UNIT_WORDS.get(self._at(j))
+        if unit is not None and not self._at(j).endswith("s"):
+            return self._single(j + 1, word, unit)
+        quantity = self.quantity(j)
+        if quantity is None or word in CURRENT:
+            return None
+        end, count, unit = quantity
+        whole = whole or self._words[j + 1] in WHOLE
+        if word in AHEAD:
+            return Found(
+                end, calendar.relative(unit, 1, count) if whole else calendar.rolling_future(unit, count)
+            )
+        if whole or unit == "quarter":
+            return Found(end, calendar.relative(unit, -count, count))
+        recent = calendar.rolling_past(unit, count)
+        if word in {"previous", "prior", "preceding"} and {"last", "past"} & set(self._words[:i]):
+            return Found(end, Period(Moment().shift(unit, -2 * count), recent.start))
+        return Found(end, recent)
+
+    def _before_last(self, i: int, unit: Unit) -> Found | None:
+        """As in "the month before last", "last month against the month before (that)"."""
+        if self._at(i + 2) in {"last", "that"}:
+            return Found(i + 3, calendar.relative(unit, -2))
+        k = i - 2 if self._at(i - 1) == "the" else i - 1
+        compared = self._at(k) in {"versus", "against", "to", "and", "with", "than"}
+        said = self._words[max(0, k - 4) : max(0, k)]
+        if compared and self._words[i] in said and not {"this", "last"}.isdisjoint(said):
+            return Found(i + 2, calendar.relative(unit, -2 if "last" in said else -1))
+        return None
+
+    def _single(self, end: int, word: str, unit: Unit) -> Found | None:
+        if word in CURRENT:
+            if self._at(end) == "so" and self._at(end + 1) == "far":
+                return Found(end + 2, calendar.to_date(unit))
+            if self._at(end) == "to" and self._at(end + 1) == "date":
+                return Found(end + 2, calendar.to_date(unit))
+            return Found(end, calendar.relative(unit, 0))
+        if word in AHEAD:
+            return Found(end, calendar.relative(unit, 1))
+        if word in {"past", "trailing"} and unit != "day":
+            return Found(end, calendar.rolling_past(unit, 1))
+        if unit == "day":
+            return Found(end, calendar.relative("day", -1)) if word == "previous" else None
+        return Found(end, calendar.relative(unit, -1))
+
+    def _weekend(self, end: int, word: str) -> Found:
+        """Saturday and Sunday of this week, of the next, or the last that are over."""
+        monday = Moment(anchor="week")
+        weeks = 0 if word in CURRENT else 1 if word in AHEAD else -1
+        if word not in CURRENT and word not in AHEAD and self._today.weekday() == 6:
+            weeks = -1
+        saturday = monday.shift("week", weeks).shift("day", 5)
+        return Found(end, Period(saturday, saturday.shift("day", 2)))
+
+    def quantity(self, i: int) -> tuple[int, int, Unit] | None:
+        """End, count and unit of "30 days", "two full weeks", "a year", "couple of months"."""
+        word = self._at(i)
+        count: int | None
+        if word in {"a", "an", "one"}:
+            count, j = 1, i + 1
+            if self._at(j) in {"couple", "few"}:
+                count, j = (2 if self._at(j) == "couple" else 3), j + 1
+        elif word in {"couple", "few"}:
+            count, j = (2 if word == "couple" else 3), i + 1
+        elif word == "half" and self._at(i + 1) == "a" and self._at(i + 2) == "year":
+            return i + 3, 6, "month"
+        elif word in TENS and self._at(i + 1) in UNITS and 0 < UNITS[self._at(i + 1)] < 10:
+            count, j = TENS[word] + UNITS[self._at(i + 1)], i + 2
+        else:
+            count, j = small_integer(word), i + 1
+        if count is None:
+            return None
+        if self._at(j) == "of":
+            j += 1
+        if self._at(j) in WHOLE:
+            j += 1
+        unit = UNIT_WORDS.get(self._at(j))
+        if unit is None or not 0 < count < _MAX_COUNT:
+            return None
+        return j + 1, count, unit
+
+    def _ago(self, i: int) -> Found | None:
+        """Counted back: "3 days ago" is that day, "two months ago" the calendar month."""
+        quantity = self.quantity(i)
+        if quantity is None or self._at(quantity[0]) not in {"ago", "back"}:
+            return None
+        end, count, unit = quantity
+        return Found(end + 1, calendar.relative(unit, -count))
+
+    def _weekday(self, i: int, anchored: bool) -> Found | None:
+        word, which = self._at(i), ""
+        if word in CURRENT | {"last", "next", "past", "on"} and self._at(i + 1) in WEEKDAYS:
+            which, i = word, i + 1
+        elif not anchored:
+            return None
+        weekday = WEEKDAYS.get(self._at(i))
+        if weekday is None or (self._at(i + 1) in {"to", "and", "or"} and self._at(i + 2) in WEEKDAYS):
+            return None
+        ahead = which == "next" or (self._future and which != "last")
+        offset = weekday - self._today.weekday()
+        if which in CURRENT:
+            return Found(i + 1, _weekday_period(0, weekday))
+        if ahead:
+            return Found(i + 1, _weekday_period(0 if offset > 0 else 1, weekday))
+        before = offset < 0 or (offset == 0 and which != "last")
+        return Found(i + 1, _weekday_period(0 if before else -1, weekday))
+
+
+def _weekday_period(weeks: int, weekday: int) -> Period:
+    start = Moment(anchor="week").shift("week", weeks).shift("day", weekday)
+    return Period(start, start.shift("day", 1), "day")
+
+
+def year_to_date_shifted() -> Period:
+    return Period(Moment(anchor="year").shift("year", -1), Moment(days=1).shift("year", -1))

@@ -1,0 +1,158 @@
+"""Written dates: "2026-11-10", "11/10/26", "march 2026", "november 10th, 2026", "q1 2025"."""
+
+import re
+from datetime import date
+from typing import Final
+
+from deployments.prompt_builder.linking import calendar
+from deployments.prompt_builder.linking.calendar import Period
+from deployments.prompt_builder.linking.reading import MONTHS, Found
+from deployments.prompt_builder.linking.years import DAY, PART, YearReader, full_year, part_of_year
+
+_ISO: Final = re.compile(r"(\d{4})[-/](\d{1,2})[-/](\d{1,2})$")
+_SLASHED: Final = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4}|\d{2})$")
+_SHORT: Final = re.compile(r"(\d{1,2})/(\d{1,2})$")
+_DOTTED: Final = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})$")
+_PACKED: Final = re.compile(r"(?:(\d)([qh])(\d{2})|(\d{4})q([1-4]))$")
+_FISCAL: Final = re.compile(r"fy'?(\d{4}|\d{2})$")
+# fmt: off
+_ALSO_WORDS: Final = frozenset({"may", "march", "mar", "dec", "sep", "jan"})
+_MONTH_CUES: Final = frozenset({
+    "in", "since", "from", "of", "until", "before", "after", "by", "during", "this", "last", "next",
+    "to", "and",
+    "between", "early", "late", "for",
+})
+# fmt: on
+
+
+class DateReader(YearReader):
+    """Reads dates and months in figures and names; months without a year are the nearest that make sense."""
+
+    def _numeric(self, i: int, anchored: bool) -> Found | None:
+        word = self._at(i)
+        value = None
+        if match := _ISO.match(word):
+            value = _safe_date(int(match[1]), int(match[2]), int(match[3]))
+        elif match := _SLASHED.match(word):
+            value = _month_first(int(match[1]), int(match[2]), full_year(match[3]))
+        elif match := _DOTTED.match(word):
+            value = _safe_date(int(match[3]), int(match[2]), int(match[1]))
+        elif anchored and (match := _SHORT.match(word)):
+            value = _month_first(int(match[1]), int(match[2]), self._today.year)
+            if value is not None and value > self._today and not self._future:
+                value = value.replace(year=value.year - 1) if (value.month, value.day) != (2, 29) else None
+        elif match := _PACKED.match(word):
+            return self._packed(i, match)
+        elif (match := _FISCAL.match(word)) is not None:
+            return Found(i + 1, calendar.absolute(date(full_year(match[1]), 1, 1), "year"))
+        elif (match := PART.match(word)) is not None:
+            return self._part(i + 1, "quarter" if match[1] == "q" else "half", int(match[2]))
+        return Found(i + 1, _day(value)) if value is not None else None
+
+    def _packed(self, i: int, match: re.Match[str]) -> Found | None:
+        if match[4]:
+            return Found(i + 1, part_of_year("quarter", int(match[5]), int(match[4])))
+        number, year = int(match[1]), full_year(match[3])
+        part = "quarter" if match[2] == "q" else "half"
+        if not 1 <= number <= (4 if part == "quarter" else 2):
+            return None
+        return Found(i + 1, part_of_year(part, number, year))
+
+    def _month(self, i: int, anchored: bool) -> Found | None:
+        """As in "march 2026", "nov 10th, 2026", "10 nov 2026", "in march"."""
+        day, j = None, i
+        if match := DAY.match(self._at(i)):
+            day, j = int(match[1]), i + 1
+            j += self._at(j) == "of"
+            if self._at(j) not in MONTHS:
+                return None
+        month = MONTHS.get(self._at(j))
+        if month is None or (day is None and not self._is_month(j, anchored)):
+            return None
+        j += 1
+        j += self._at(j) == "."
+        if day is None:
+            day, j = self._day_behind(i, j, anchored)
+        year = self._year_behind(j)
+        if year is not None:
+            return self._dated(year[0], year[1], month, day)
+        inherited = self._inherited_year(j)
+        if inherited is not None:
+            return self._dated(j, inherited, month, day)
+        return self._dated(j, self._nearest_year(i, month, day), month, day)
+
+    def _day_behind(self, i: int, j: int, anchored: bool) -> tuple[int | None, int]:
+        """The day number after a month name; a bare "26" after an abbreviation is the year ("mar 26")."""
+        match = DAY.match(self._at(j))
+        if match is None or not 1 <= int(match[1]) <= 31:
+            return None, j
+        near_year = (
+            abs(int(match[1]) - self._today.year % 100) <= 2 and not match[2] and len(self._at(j)) == 2
+        )
+        placed = anchored or self._at(i - 1) in {"on", "since", "before", "after", "by"}
+        if (
+            near_year
+            and len(self._at(i)) <= 4
+            and self._at(i) != "may"
+            and not placed
+            and not self._year_behind(j + 1)
+        ):
+            return None, j
+        if self._at(j + 1) in {"hours", "days", "percent"}:
+            return None, j
+        return int(match[1]), j + 1
+
+    def _is_month(self, j: int, anchored: bool) -> bool:
+        """Names that are also other words need a preposition, a number or a capital letter."""
+        if self._at(j) not in _ALSO_WORDS or anchored:
+            return True
+        after = self._at(j + 1)
+        if after[:1].isdigit() or after[:1] == "'" or self._at(j - 1) in _MONTH_CUES:
+            return True
+        if self._at(j) == "may":
+            return self._capital[j] and j > 0
+        return after in {"to", "and", "or", "this", "last"} or self._at(j) != "march" or self._capital[j]
+
+    def _dated(self, end: int, year: int, month: int, day: int | None) -> Found | None:
+        if day is None:
+            return Found(end, calendar.absolute(date(year, month, 1), "month"))
+        value = _safe_date(year, month, day)
+        return Found(end, _day(value)) if value else None
+
+    def _nearest_year(self, i: int, month: int, day: int | None) -> int:
+        year, today = self._today.year, self._today
+        which = self._at(i - 1)
+        key, now = (month, day or 1), (today.month, today.day if day else 1)
+        if which == "next":
+            return year if key > now else year + 1
+        if self._future:
+            return year if key >= now else year + 1
+        if which == "last" and day is None:
+            return year if key < now else year - 1
+        return year if key <= now else year - 1
+
+    def same_month_day(self, first: int, second: int) -> Found | None:
+        """The second day of "jan 5 to 10, 2026"."""
+        match = DAY.match(self._at(second))
+        month = next((MONTHS[w] for w in self._words[first:second] if w in MONTHS), None)
+        if match is None or month is None:
+            return None
+        year = self._year_behind(second + 1)
+        end, value = year if year else (second + 1, self._nearest_year(first, month, int(match[1])))
+        return self._dated(end, value, month, int(match[1]))
+
+
+def _safe_date(year: int, month: int, day: int) -> date | None:
+    try:
+        return date(year, month, day)
+    except ValueError:
+        return None
+
+
+def _day(value: date) -> Period:
+    return calendar.absolute(value, "day")
+
+
+def _month_first(first: int, second: int, year: int) -> date | None:
+    """American order, unless only the other order is a date."""
+    return _safe_date(year, first, second) or _safe_date(year, second, first)
