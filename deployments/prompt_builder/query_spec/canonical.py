@@ -6,7 +6,7 @@ the sort order shows anyway is not repeated.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Final
 
@@ -45,7 +45,7 @@ from deployments.prompt_builder.query_spec.nodes import (
     Subquery,
 )
 from deployments.prompt_builder.query_spec.printer import expression_text
-from deployments.prompt_builder.query_spec.shape import is_grouped
+from deployments.prompt_builder.query_spec.shape import implied_items, is_grouped
 from deployments.prompt_builder.query_spec.walk import rebuild, walk
 
 # A count compared with one of these says that there are no rows, or that there are some.
@@ -80,22 +80,19 @@ class _Canonical:
     def spec(self, spec: QuerySpec) -> QuerySpec:
         base = spec.table
         show = self.items(spec.show, base)
-        sort = self.sort(spec, show)
         done = QuerySpec(
             base,
-            self.shown(show, sort, spec.distinct, base),
+            show,
             spec.distinct,
             self.conjunction(spec.where, base),
-            sort,
+            self.sort(spec, show),
             self.limit(spec.limit),
             self.items(spec.limit_per, base),
             self.limit(spec.offset),
         )
         if done.distinct and is_grouped(done, self.context):
-            done = QuerySpec(
-                base, done.show, False, done.where, sort, done.limit, done.limit_per, done.offset
-            )
-        return done
+            done = replace(done, distinct=False)
+        return self.without_implied(done)
 
     def items(self, expressions: tuple[Expr, ...], base: str) -> tuple[Expr, ...]:
         return tuple(dict.fromkeys(self.expression(item, base) for item in expressions))
@@ -111,13 +108,16 @@ class _Canonical:
             return ()
         return sort
 
-    def shown(
-        self, show: tuple[Expr, ...], sort: tuple[SortKey, ...], distinct: bool, base: str
-    ) -> tuple[Expr, ...]:
-        """The items without what is shown anyway: the first sort key in last place, the table's own display columns."""
-        if sort and len(show) > 1 and show[-1] == sort[0].expression and not distinct:
-            show = show[:-1]
-        return () if show == self.display(base) and not distinct else show
+    def without_implied(self, spec: QuerySpec) -> QuerySpec:
+        """The specification without items in last place that the result shows anyway."""
+        if spec.show == self.display(spec.table) and not spec.distinct:
+            return replace(spec, show=())
+        if len(spec.show) > 1:
+            shorter = replace(spec, show=spec.show[:-1])
+            same_kind = is_grouped(shorter, self.context) == is_grouped(spec, self.context)
+            if same_kind and spec.show[-1] in implied_items(shorter, self.context):
+                return self.without_implied(shorter)
+        return spec
 
     def display(self, table: str) -> tuple[Expr, ...]:
         terms = self.context.domain.tables.get(table)

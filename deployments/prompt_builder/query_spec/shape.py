@@ -1,19 +1,31 @@
 """What kind of query a specification is: rows, groups, or a single row of subqueries."""
 
+from typing import Final
+
 from deployments.prompt_builder.query_spec.check import anchor
 from deployments.prompt_builder.query_spec.context import SpecContext
+from deployments.prompt_builder.query_spec.derived import derived_conditions
 from deployments.prompt_builder.query_spec.nodes import (
     Aggregate,
+    Between,
     ColumnRef,
+    Compare,
     Condition,
     Exists,
     Expr,
+    InDates,
+    NumberLiteral,
+    Placeholder,
     Predicate,
     QuerySpec,
     Subquery,
+    TextLiteral,
+    Today,
     Window,
 )
-from deployments.prompt_builder.query_spec.walk import children, own_nodes, row_nodes
+from deployments.prompt_builder.query_spec.walk import children, own_nodes, row_nodes, walk
+
+CONSTANTS: Final = (NumberLiteral, TextLiteral, Placeholder, Today)
 
 
 def is_base_aggregate(node: object, base: str, context: SpecContext) -> bool:
@@ -53,6 +65,45 @@ def reads_rows(node: Expr | Condition, base: str, context: SpecContext) -> bool:
         if isinstance(part, Aggregate) and not is_base_aggregate(part, base, context):
             return not isinstance(part.argument, Subquery)
     return False
+
+
+def implied_items(spec: QuerySpec, context: SpecContext) -> tuple[Expr, ...]:
+    """What the result shows beyond ``show``: the values that conditions compare, and what the order goes by."""
+    if spec.distinct:
+        return ()
+    grouped = is_grouped(spec, context)
+    compared = [
+        operand
+        for condition in spec.where
+        for operand in _compared(condition, spec.table, context)
+        if _is_on_groups(operand, spec.table, context) == grouped
+        and not _is_elsewhere(operand, spec, context)
+    ]
+    sorted_by = (key.expression for key in spec.sort if not isinstance(key.expression, CONSTANTS))
+    return tuple(dict.fromkeys((*compared, *sorted_by)))
+
+
+def _compared(condition: Condition, base: str, context: SpecContext) -> tuple[Expr, ...]:
+    """The operands that a condition measures: not those that it holds fast by an equality."""
+    match condition:
+        case Compare("<" | "<=" | ">" | ">=", left, right):
+            return tuple(side for side in (left, right) if not isinstance(side, CONSTANTS))
+        case Between(argument) | InDates(argument):
+            return (argument,)
+        case Predicate(table, name) if table == base:
+            parts = derived_conditions(table, name, context)
+            return tuple(operand for part in parts for operand in _compared(part, base, context))
+    return ()
+
+
+def _is_on_groups(operand: Expr, base: str, context: SpecContext) -> bool:
+    return bool(base_aggregates(operand, base, context))
+
+
+def _is_elsewhere(operand: Expr, spec: QuerySpec, context: SpecContext) -> bool:
+    """True for a value of more than the row or group at hand, which would only repeat itself."""
+    beyond = any(a.per or a.by or a.scope != "group" for a in base_aggregates(operand, spec.table, context))
+    return beyond or any(isinstance(part, Subquery) for part in walk(operand))
 
 
 def windows(node: Expr | Condition) -> list[Window]:

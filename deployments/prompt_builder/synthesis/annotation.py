@@ -1,14 +1,14 @@
-"""Checks questions annotated with query specifications: each must compile and give the rows of a gold statement.
+"""Checks questions annotated with query specifications: each must give the rows of a gold statement.
 
-A line of an annotation file holds ``question``, ``spec`` (text form), ``gold`` (statements) and ``ordered``; ``links``
-may say what placeholders stand for, else the linker is asked::
+A line of an annotation file holds ``question``, ``spec`` (text form), ``gold`` (statements) and ``ordered``;
+``links`` may say what placeholders stand for, else the linker is asked::
 
-    {"id": "q1", "question": "permit costs last year", "spec": "expenses show sum(amount) where category = 'permits' and date in D0",
-     "links": {"D0": ["date_trunc('year', CURRENT_DATE) - INTERVAL '1 year'", "date_trunc('year', CURRENT_DATE)"],
-               "V0": ["vendors.name", "Alamo Steel"], "N0": "100000"}, "gold": ["SELECT …"], "ordered": false}
+    {"question": "permit costs since May", "spec": "expenses show sum(amount) where category = 'permits' and date in D0",
+     "links": {"D0": ["DATE '2026-05-01'", null], "V0": ["vendors.name", "Alamo Steel"], "N0": "100000"},
+     "gold": ["SELECT …"], "ordered": false}
 
-Run ``python -m deployments.prompt_builder.synthesis.annotation --help``; ``--links`` prints the linker's placeholders of
-each question, to annotate with.
+Run ``python -m deployments.prompt_builder.synthesis.annotation --help``; ``--links`` prints the linker's placeholders
+of each question, to annotate with.
 """
 
 import argparse
@@ -31,7 +31,7 @@ from deployments.prompt_builder.query_spec.context import SpecContext
 from deployments.prompt_builder.query_spec.errors import CompileError, SpecError
 from deployments.prompt_builder.query_spec.nodes import Cannot
 from deployments.prompt_builder.query_spec.parser import parse
-from deployments.prompt_builder.query_spec.tokens import encode
+from deployments.prompt_builder.query_spec.tokens import decode, encode
 from deployments.prompt_builder.synthesis.schema_file import load_schema
 from serve_app.contracts import Candidate, DateRange, Link
 from serve_app.evaluation.scoring import Rows, equal_rows, has_outer_limit, normalised, without_display_cap
@@ -91,9 +91,11 @@ class AnnotationChecker:
             return Checked(item=item, status="invalid", detail=str(error))
         if isinstance(spec, Cannot):
             return Checked(item=item, status="cannot")
+        unsayable = ""
         try:
-            encode(spec, self.context)
-            unsayable = ""
+            # What counts is what the model would write, so the rows of the token form are compared.
+            written = decode(encode(spec, self.context), self.context)
+            spec = written if not isinstance(written, Cannot) else spec
         except SpecError as error:
             unsayable = str(error)
         try:

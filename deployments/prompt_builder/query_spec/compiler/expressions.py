@@ -190,14 +190,17 @@ class Expressions:
         return Sql(f"DATE_TRUNC('{part}', {value.text})::date", 1)
 
     def bucket(self, argument: Expr, bounds: tuple[Expr, ...], required: bool) -> Sql:
-        """A label per range; a bound belongs to the range above it."""
+        """A label per range. Of whole numbers a bound ends the range below it (0-30, 31-60), else it begins one."""
         value = self.sql(argument, required).within(3)
         texts = [self.sql(bound).text for bound in bounds]
-        whole = self.is_whole(argument) and all(map(self.is_whole, bounds))
-        arms = [f"WHEN {value} < {texts[0]} THEN {text_literal(f'under {_grouped(texts[0])}')}"]
-        for low, high in pairwise(texts):
-            last = str(int(high) - 1) if whole else high
-            arms.append(f"WHEN {value} < {high} THEN {text_literal(f'{_grouped(low)}-{_grouped(last)}')}")
+        if self.is_whole(argument) and all(map(self.is_whole, bounds)):
+            return _whole_ranges(value, [int(text) for text in texts])
+        labels = [f"under {_grouped(texts[0])}"]
+        labels += [f"{_grouped(low)}-{_grouped(high)}" for low, high in pairwise(texts)]
+        arms = [
+            f"WHEN {value} < {bound} THEN {text_literal(label)}"
+            for bound, label in zip(texts, labels, strict=True)
+        ]
         top = text_literal(f"{_grouped(texts[-1])}+")
         return Sql(f"CASE {' '.join(arms)} WHEN {value} >= {texts[-1]} THEN {top} END")
 
@@ -256,6 +259,8 @@ class Expressions:
         if with_filter and node.conditions:
             conditions = " AND ".join(self.condition(c, optional=True).within(5) for c in node.conditions)
             call = f"{call} FILTER (WHERE {conditions})"
+            if node.name == "sum":
+                return Sql(f"COALESCE({call}, 0)")
         return Sql(
             f"({call}){cast}" if cast and node.conditions and with_filter else call + cast, 1 if cast else 0
         )
@@ -361,6 +366,16 @@ class Expressions:
 
 def _is_nonzero(expression: Expr) -> bool:
     return isinstance(expression, NumberLiteral) and float(expression.text) != 0
+
+
+def _whole_ranges(value: str, bounds: list[int]) -> Sql:
+    """Ranges that end at their bounds; what is below zero stands apart, as it does when people say 0-30."""
+    arms = [f"WHEN {value} < 0 THEN 'under 0'"]
+    for low, high in pairwise((-1, *(bound for bound in bounds if bound != 0))):
+        label = f"{_grouped(str(low + 1))}-{_grouped(str(high))}"
+        arms.append(f"WHEN {value} <= {high} THEN {text_literal(label)}")
+    top = text_literal(f"{_grouped(str(bounds[-1]))}+")
+    return Sql(f"CASE {' '.join(arms)} WHEN {value} > {bounds[-1]} THEN {top} END")
 
 
 def _grouped(number: str) -> str:

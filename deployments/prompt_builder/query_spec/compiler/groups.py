@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING, Final
 
 from deployments.prompt_builder.query_spec.compiler.expressions import Expressions
-from deployments.prompt_builder.query_spec.compiler.outputs import CONSTANTS
 from deployments.prompt_builder.query_spec.compiler.query import Query
 from deployments.prompt_builder.query_spec.compiler.rows import RowAggregates, group_keys
 from deployments.prompt_builder.query_spec.compiler.scope import Scope
@@ -20,7 +19,7 @@ from deployments.prompt_builder.query_spec.nodes import (
     Subquery,
     Window,
 )
-from deployments.prompt_builder.query_spec.shape import base_aggregates, windows
+from deployments.prompt_builder.query_spec.shape import CONSTANTS, base_aggregates, windows
 from deployments.prompt_builder.query_spec.walk import row_nodes, walk
 
 if TYPE_CHECKING:
@@ -88,6 +87,8 @@ class GroupQuery(Query):
     def aggregate(self, node: Aggregate, expressions: Expressions) -> Sql:
         inner = node.argument
         if inner is not None and base_aggregates(inner, self.spec.table, self.context):
+            for expression in node.per:
+                self.add_key(expression)
             partition = f"PARTITION BY {', '.join(self.key_texts(node.per))}" if node.per else ""
             call = self.rows.call(node, argument=self.expressions.sql(inner).text)
             return Sql(f"{call.text} OVER ({partition})")

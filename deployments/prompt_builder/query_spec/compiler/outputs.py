@@ -17,23 +17,19 @@ from deployments.prompt_builder.query_spec.nodes import (
     Placeholder,
     QuerySpec,
     SortKey,
-    TextLiteral,
     Today,
     Window,
 )
+from deployments.prompt_builder.query_spec.shape import implied_items
 from deployments.prompt_builder.query_spec.walk import row_nodes
 
-CONSTANTS: Final = (NumberLiteral, TextLiteral, Placeholder, Today)
 _FRACTIONS: Final = {"avg", "median", "stddev"}
 
 
 def shown_items(spec: QuerySpec, context: SpecContext) -> tuple[Expr, ...]:
-    """The items of the result: those of ``show``, else the table's display columns, and what the order goes by."""
+    """The items of the result: those of ``show``, else the table's display columns, and what is compared or sorted."""
     items = spec.show or _display(spec.table, context)
-    if spec.distinct:
-        return items
-    sorted_by = (key.expression for key in spec.sort if not isinstance(key.expression, CONSTANTS))
-    return tuple(dict.fromkeys((*items, *sorted_by)))
+    return tuple(dict.fromkeys((*items, *implied_items(spec, context))))
 
 
 def _display(table: str, context: SpecContext) -> tuple[Expr, ...]:

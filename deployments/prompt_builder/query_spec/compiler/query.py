@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING
 
 from deployments.prompt_builder.query_spec.compiler.expressions import Expressions
 from deployments.prompt_builder.query_spec.compiler.outputs import (
-    CONSTANTS,
     Outputs,
     is_nullable,
     shown_items,
@@ -26,6 +25,7 @@ from deployments.prompt_builder.query_spec.nodes import (
     QuerySpec,
     Window,
 )
+from deployments.prompt_builder.query_spec.shape import CONSTANTS
 from deployments.prompt_builder.query_spec.walk import children
 
 if TYPE_CHECKING:

@@ -41,7 +41,7 @@ class Statement:
 
     def counted(self, spec: QuerySpec) -> Select:
         """The SELECT of a specification of which only the number of rows matters."""
-        select = compile_query(self, spec)
+        select = compile_query(self, spec, one_value=bool(spec.show))
         if select.limit is None:
             select.order = []
         return select
