@@ -78,20 +78,15 @@ class NameReports:
         where = ", ".join(dict.fromkeys(r.table or r.name for r in relations if r.table or r.name))
         known = [c.name for r in relations for c in r.columns if c.name and not c.denied]
         reason = f'column "{name}" does not exist' + (f" in {where}" if where else "")
-        hint = _did_you_mean(name, known)
-        if not hint:
-            owners = [t.name for t in self._rights.tables.values() if name in t.allowed]
-            hint = (
-                f"; {', '.join(owners)} has it"
-                if owners
-                else f"; there are: {_listing(known)}"
-                if known
-                else ""
-            )
+        owners = [t.name for t in self._rights.tables.values() if name in t.allowed]
+        if owners:
+            hint = f"; it is a column of {', '.join(owners)}"
+        else:
+            hint = _did_you_mean(name, known) or (f"; there are: {_listing(known)}" if known else "")
         self._add("unknown_column", reason + hint, _no_such(name), byte)
 
     def _denied(self, columns: list[Column], byte: int | None) -> None:
-        names = ", ".join(dict.fromkeys(f"{c.table}.{c.name}" for c in columns))
+        names = ", ".join(dict.fromkeys(f"{c.table}.{c.name}" if c.table else str(c.name) for c in columns))
         reason = f"the policy {self._rights.policy} does not allow {names}; leave it out"
         self._add("denied_column", reason, NOT_AVAILABLE, byte)
 

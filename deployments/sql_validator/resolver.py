@@ -170,7 +170,10 @@ class Resolver:
         alias = node.alias.aliasname or name
         own = self._rights.set_returning_functions.get(name, ())
         width = len(call.args) if name == "unnest" else 1
-        columns = tuple(Column(c) for c in own) or (Column(alias if width == 1 else name),) * width
+        claimed = alias if width == 1 else name
+        # A function of composite values has other columns than its alias; then the server looks outwards.
+        denied = not own and any(c.denied for c in around.bare(claimed))
+        columns = tuple(Column(c) for c in own) or (Column(claimed, denied=denied),) * width
         if node.ordinality:
             columns += (Column("ordinality"),)
         columns = renamed(columns, strings(node.alias.colnames))

@@ -144,4 +144,4 @@ def table_relation(rights: TableRights, alias: str, qualified: str | None) -> Re
 
 def renamed(columns: tuple[Column, ...], names: tuple[str, ...]) -> tuple[Column, ...]:
     """Columns under the names of an alias list, which may be shorter."""
-    return tuple(Column(names[i], c.table, c.denied) if i < len(names) else c for i, c in enumerate(columns))
+    return tuple(Column(names[i]) if i < len(names) else c for i, c in enumerate(columns))

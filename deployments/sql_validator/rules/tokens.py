@@ -53,6 +53,10 @@ _CHAIN_ENDS = frozenset(
     }
 )
 _OPERATOR_CHARACTERS = frozenset("+-*/<>=~!@#%^&|`?")
+_STRING = re.compile(r"'(?:[^']|'')*'")
+# The regenerated text has E'…' with doubled backslashes, which every lexer reads alike; no other escape is.
+_ESCAPED_STRING = re.compile(r"[eE]'(?:[^'\\]|''|\\\\)*'")
+_NUMBER = re.compile(r"\d*\.?\d*([eE][+-]?\d+)?")
 # Signs and NOTs before one value; each is a level of recursion in sqlglot. People write two at most.
 _PREFIX_RUN = 8
 
@@ -155,20 +159,16 @@ def _refused_form(token: Token) -> str | None:
     if token.kind == pg.SCONST:
         if token.text[0] == "$":
             return "a $$…$$ literal"
-        escaped = token.text[0] in "eE"
-        body = token.text[1 + escaped : -1].replace("''", "")
-        if "'" in body:
+        if token.text[0] in "eE":
+            return None if _ESCAPED_STRING.fullmatch(token.text) else "an E'…' literal with escapes"
+        if not _STRING.fullmatch(token.text):
             return "a literal continued over lines"
-        # The regenerated text has E'…' with doubled backslashes, which every lexer reads alike; no other
-        # escape is.
-        if escaped and "\\" in body.replace("\\\\", ""):
-            return "an E'…' literal with escapes"
     elif token.kind == pg.IDENT and token.text[0] == '"':
         if any(unicodedata.category(c)[0] in "ZC" and c != " " for c in token.text):
             return "an identifier with invisible characters"
     elif not token.text.isascii():
         return f"the name {token.text!r} outside of double quotes"
-    elif token.kind in (pg.ICONST, pg.FCONST) and not re.fullmatch(r"\d*\.?\d*([eE][+-]?\d+)?", token.text):
+    elif token.kind in (pg.ICONST, pg.FCONST) and not _NUMBER.fullmatch(token.text):
         return f"the number {token.text!r}"
     return None
 

@@ -14,8 +14,8 @@ from tests.sql_cases import ATTACKS, attack_items, validator
 ROOT = Path(__file__).resolve().parents[3]
 REGRESSION = ROOT.parent / "shared" / "sql_safety" / "pg_regress_statements.jsonl"
 
-# Accepted on purpose: each is an ordinary read whose size only the data can tell. Time, memory and row limits of
-# the executor end them.
+# Accepted on purpose: each is an ordinary read whose size only the data can tell. Time, memory and row limits
+# of the executor end them.
 LEFT_TO_LIMITS = {
     "R0413": "recursion over an allowed table without an end",
     "R0416": "cartesian join of three tables, counted",
@@ -57,7 +57,9 @@ def test_attacks_are_rejected(item: dict[str, Any]) -> None:
 def test_analyses_are_accepted_and_checking_twice_changes_nothing(item: dict[str, Any]) -> None:
     verdict = validator().validate(item["sql"], item["policy"])
     assert isinstance(verdict, ValidSql), verdict
-    assert validator().validate(verdict.sql, item["policy"]) == verdict.model_copy(update={"cap_applied": False})
+    assert validator().validate(verdict.sql, item["policy"]) == verdict.model_copy(
+        update={"cap_applied": False}
+    )
 
 
 @pytest.mark.parametrize("policy", ["default", "restricted"])
@@ -81,7 +83,9 @@ def test_the_whole_corpus_survives_as_json_lines(policy: str) -> None:
             assert verdict["accepted"] == (item["verdict"] == "must_accept"), item["id"]
 
 
-@pytest.mark.skipif(not REGRESSION.is_file(), reason="PostgreSQL's regression statements are not on this machine")
+@pytest.mark.skipif(
+    not REGRESSION.is_file(), reason="PostgreSQL's regression statements are not on this machine"
+)
 def test_no_statement_of_postgresqls_own_suite_that_is_no_read_is_accepted() -> None:
     statements = [json.loads(line) for line in REGRESSION.read_text(encoding="utf-8").splitlines()]
     lines = "".join(json.dumps({"sql": s["sql"]}) + "\n" for s in statements)
