@@ -1,9 +1,9 @@
 """The one form of a house model prompt, for training and for inference.
 
 A question alone is its linked text. A follow-up has the meaning of the exchange before in front, in the
-specification's tokens, and then `THEN`: ``<expenses> ... <D1><then> only the paid ones <D0> <d:month>``. The new
-question keeps its placeholders; those of the meaning before come after them, and what both name shares one. The
-tokenizer frames the whole, so no other marks are needed.
+specification's tokens, and then `THEN`: ``<expenses> ... <D1><then> only the paid ones <D0> <d:month>``. The
+new question keeps its placeholders; those of the meaning before come after them, and what both name shares
+one. The tokenizer frames the whole, so no other marks are needed.
 """
 
 from collections.abc import Sequence

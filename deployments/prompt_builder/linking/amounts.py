@@ -204,7 +204,7 @@ class AmountGrammar:
                 )
             found = words_number(self._words, i + 1)
             kind: Kind | None = "money" if found and "grand" in self._words[i : found[0]] else None
-            return self._with_unit(i, found[0], found[1], kind, True) if found else None
+            return self._with_unit(i, found[0], found[1], kind, word != "dozen") if found else None
         if word == "couple":
             return self._couple(i, i + 1)
         if word in _FRACTIONS and word not in {"half", "halves"}:

@@ -34,6 +34,7 @@ class Points(DateReader, RelativeReader):
             or self._numeric(i, anchored)
             or self._month(i, anchored)
             or self._counted_part(i)
+            or self._named_month(i)
             or self._relative(i)
             or self._ago(i)
             or self._weekday(i, anchored)
@@ -96,6 +97,12 @@ class Points(DateReader, RelativeReader):
         if noun in _SHIFTED:
             return Found(j + 2, year_to_date_shifted())
         return None
+
+    def _named_month(self, i: int) -> Found | None:
+        """As in "last march", "this june"."""
+        if self._at(i) not in {*CURRENT, "last", "next", "past"} or self._at(i + 1) not in MONTHS:
+            return None
+        return self._month(i + 1, anchored=True)
 
     def _edge(self, i: int) -> Found | None:
         """As in "start of the year", "end of march", "last day of last month", "week of november 9"."""

@@ -135,10 +135,13 @@ class NameIndex:
     def match(self, words: Words, i: int, sentence_case: bool) -> ValueMatch | None:
         """The longest name from word ``i`` on; ``sentence_case``: a capital letter inside shows a name."""
         text = words.text
-        alive = self._index.get(stem(text[i]))
-        if alive is None:
-            return self._joined_match(text, i)
         matched, end = [stem(text[i])], i + 1
+        alive = self._index.get(matched[0])
+        if alive is None:
+            matched, end = ["".join(text[i : i + 2])], i + 2
+            alive = self._split_name(text, i, matched[0])
+        if alive is None:
+            return None
         while end < len(text):
             word = self._in_alive(stem(text[end]), text[end], alive)
             narrowed = alive & self._index[word] if word is not None and word not in matched else None
@@ -154,13 +157,11 @@ class NameIndex:
             return None
         return ValueMatch(i, end, self._rank(alive, matched))
 
-    def _joined_match(self, words: list[str], i: int) -> ValueMatch | None:
-        """A name word that the user split: "river side"."""
-        if i + 1 >= len(words) or words[i] in self._stops:
+    def _split_name(self, text: list[str], i: int, joined: str) -> set[int] | None:
+        """Names with a word that the user wrote as two: "river side"."""
+        if i + 1 >= len(text) or text[i] in self._stops or len(joined) < 6:
             return None
-        word = words[i] + words[i + 1]
-        alive = self._index.get(word) if len(word) >= 6 else None
-        return ValueMatch(i, i + 2, self._rank(alive, [word])) if alive else None
+        return self._index.get(joined)
 
     def _in_alive(self, word: str, raw: str, alive: set[int]) -> str | None:
         if word in self._index:
