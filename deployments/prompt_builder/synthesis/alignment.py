@@ -1,14 +1,17 @@
 """Fits a sampled specification to what the linker found in its question."""
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
 from deployments.prompt_builder.query_spec.nodes import Placeholder, QuerySpec
-from deployments.prompt_builder.query_spec.walk import rebuild
+from deployments.prompt_builder.query_spec.walk import rebuild, walk
 from deployments.prompt_builder.synthesis.slots import Extracted, Slot
 from serve_app.contracts import Link
 
-_FUNCTION_WORDS = frozenset(["in", "on", "for", "during", "the", "of", "from", "over", "dated", "back", "within", "at", "to", "a", "and"])
+_FUNCTION_WORDS = frozenset(["in", "on", "for", "during", "the", "of", "from", "over", "dated", "back", "within", "at"])
+_WORD = re.compile(r"[^\W_]+")
+_PUNCTUATION = "?.!,;: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,10 +22,15 @@ class Mismatch:
     reason: str
 
 
-def align(slots: list[Slot], extracted: Extracted, links: tuple[Link, ...]) -> dict[str, str] | Mismatch:
-    """Sampler's placeholder name -> the linker's, for all slots."""
+def align(
+    spec: QuerySpec, slots: list[Slot], extracted: Extracted, links: tuple[Link, ...]
+) -> dict[str, str] | Mismatch:
+    """Sampler's placeholder name -> the linker's, for all slots that the specification uses."""
     names: dict[str, str] = {}
+    used = {node.name for node in walk(spec) if isinstance(node, Placeholder)}
     for index, slot in enumerate(slots):
+        if f"S{index}" not in used:
+            continue
         span = extracted.spans.get(index)
         if span is None:
             return Mismatch(slot.kind, "not said")
@@ -56,8 +64,9 @@ def _date(
     if len(same) == 1 and len(overlapping) == 1:
         link = same[0]
         rest = f"{text[start : max(start, link.span[0])]} {text[min(end, link.span[1]) : end]}"
-        words = [w for w in rest.lower().replace(",", " ").split() if w not in _FUNCTION_WORDS]
-        return link if not words and link.span[0] >= start - 9 and link.span[1] <= end else "partly linked"
+        words = [w for w in _WORD.findall(rest.lower()) if w not in _FUNCTION_WORDS]
+        link_end = link.span[0] + len(link.text.rstrip(_PUNCTUATION))
+        return link if not words and link.span[0] >= start - 9 and link_end <= end else "partly linked"
     if not overlapping:
         said = text[start:end].lower()
         again = [k for k in links if k.placeholder[0] == "D" and k.text.lower() in said]

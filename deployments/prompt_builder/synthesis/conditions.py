@@ -194,8 +194,11 @@ class ConditionSampler:
         if kind == "date" or (not kind and chance < 0.84):
             text = date_text(self.rng, "past" if main or self.rng.random() < 0.4 else "future", self.year)
             said: CondKind = "date"
+        elif main and chance < 0.88:
+            said = "before"
+            text = date_text(self.rng, "aged", self.year)
         else:
-            said = "before" if chance < 0.93 else "after"
+            said = "before" if chance < 0.95 else "after"
             forms = _BEFORE if said == "before" else _AFTER
             text = self.rng.choice(forms).replace("{d}", date_text(self.rng, "point", self.year))
         mark = self.slots.add(Slot("D", text))

@@ -11,12 +11,13 @@ from typing import Any
 import yaml
 
 from deployments.prompt_builder.domain import DomainPack, load_domain
-from deployments.prompt_builder.house.form import Meaning, prompt_form
+from deployments.prompt_builder.house.form import Meaning, join_links, prompt_form
 from deployments.prompt_builder.linking.linker import LinkedQuestion, Linker
 from deployments.prompt_builder.query_spec.context import SpecContext
 from deployments.prompt_builder.query_spec.nodes import Cannot, Placeholder, QuerySpec
 from deployments.prompt_builder.query_spec.walk import walk
 from deployments.prompt_builder.synthesis.alignment import Mismatch, align, renamed
+from deployments.prompt_builder.synthesis.followups import FollowUps
 from deployments.prompt_builder.synthesis.phrases import load_phrases
 from deployments.prompt_builder.synthesis.plan import Plan
 from deployments.prompt_builder.synthesis.realizer.lexicon import Lexicon
@@ -95,6 +96,8 @@ class Synthesizer:
             return self.writer(rng)
         if source == "conversations":
             return self.conversation(rng)
+        if source == "followups":
+            return self.follow_up(rng)
         names, weights = self._shapes
         return self.shape(rng, rng.choices(names, weights)[0])
 
@@ -162,11 +165,57 @@ class Synthesizer:
     ) -> Example | None:
         extracted = extract(typed(rng, text))
         linked = self.linker.link(extracted.text, self.today)
-        names = align(slots.slots, extracted, linked.links)
+        names = align(plan.spec, slots.slots, extracted, linked.links)
         if isinstance(names, Mismatch):
             return self._drop(kind, f"{names.kind} {names.reason}")
         self.tally.drawn[kind] += 1
         return Example(kind, extracted.text, linked, renamed(plan.spec, names))
+
+    def _first(self, rng: random.Random) -> Example | None:
+        """A question that a follow-up can refer to."""
+        if rng.random() < 0.15 and self.library.singles:
+            return self.writer(rng)
+        shapes = self.mixture["first_turns"]
+        return self.shape(rng, rng.choices(list(shapes), list(shapes.values()))[0])
+
+    def follow_up(self, rng: random.Random) -> Example | None:
+        """A short turn after another question; now and then a full question that has nothing to do with it."""
+        first = self._first(rng)
+        if first is None or not isinstance(first.spec, QuerySpec):
+            return None
+        previous = Meaning(first.spec, first.linked.links)
+        kinds = self.mixture["followups"]
+        kind = rng.choices(list(kinds), list(kinds.values()))[0]
+        if kind == "unrelated":
+            return self._unrelated(rng, previous)
+        slots = SlotTable()
+        found = FollowUps(rng, self.world, self.lexicon, slots, self.today.year).change(_set_apart(first.spec), kind)
+        if found is None:
+            return self._drop(f"then {kind}", "no change")
+        extracted = extract(typed(rng, found.text))
+        linked = self.linker.link(extracted.text, self.today)
+        names = align(found.spec, slots.slots, extracted, linked.links)
+        joined = join_links(linked.links, previous)
+        if isinstance(names, Mismatch):
+            return self._drop(f"then {kind}", f"{names.kind} {names.reason}")
+        if joined is None:
+            return self._drop(f"then {kind}", "too many links")
+        self.tally.drawn[f"then {kind}"] += 1
+        names.update({f"P{old}": new for old, new in joined[0].items()})
+        return Example(f"then {kind}", extracted.text, linked, renamed(found.spec, names), previous)
+
+    def _unrelated(self, rng: random.Random, previous: Meaning) -> Example | None:
+        second = self.draw_single(rng)
+        if second is None:
+            return None
+        return Example("then unrelated", second.question, second.linked, second.spec, previous)
+
+    def draw_single(self, rng: random.Random) -> Example | None:
+        """A question that stands alone."""
+        if rng.random() < 0.2:
+            return self.writer(rng)
+        names, weights = self._shapes
+        return self.shape(rng, rng.choices(names, weights)[0])
 
     def _drop(self, kind: str, reason: str) -> None:
         self.tally.drawn[kind] += 1
@@ -178,3 +227,9 @@ def same_thing(first: Link, second: Link) -> bool:
     if first.placeholder[0] != second.placeholder[0]:
         return False
     return (first.candidates, first.number, first.dates) == (second.candidates, second.number, second.dates)
+
+
+def _set_apart(spec: QuerySpec) -> QuerySpec:
+    """The meaning before with its placeholders called PV0, PD0 …"""
+    used = {node.name for node in walk(spec) if isinstance(node, Placeholder)}
+    return renamed(spec, {name: f"P{name}" for name in used})

@@ -7,7 +7,6 @@ import json
 import random
 import re
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -16,7 +15,15 @@ from typing import Any
 from deployments.prompt_builder.linking.linker import LinkedQuestion, Linker
 from deployments.prompt_builder.query_spec.context import SpecContext
 from deployments.prompt_builder.query_spec.errors import SpecError
-from deployments.prompt_builder.query_spec.nodes import Cannot, Placeholder, QuerySpec, TextLiteral
+from deployments.prompt_builder.query_spec.nodes import (
+    Cannot,
+    ColumnRef,
+    Compare,
+    InList,
+    Placeholder,
+    QuerySpec,
+    TextLiteral,
+)
 from deployments.prompt_builder.query_spec.parser import parse
 from deployments.prompt_builder.query_spec.walk import rebuild, walk
 from deployments.prompt_builder.synthesis.phrases import english
@@ -147,29 +154,22 @@ class PhrasingLibrary:
         self, rng: random.Random, question: str, spec: QuerySpec, links: tuple[Link, ...]
     ) -> tuple[str, QuerySpec]:
         """Swap one lookup word for another of its column, in question and specification."""
-        literals = [n for n in walk(spec) if isinstance(n, TextLiteral)]
-        for literal in rng.sample(literals, len(literals)):
-            if sum(other == literal for other in literals) > 1:
+        places = _lookups(spec)
+        for column_ref, literal in rng.sample(places, len(places)):
+            column = self._lexicon.world.field(column_ref.table, column_ref.column)
+            if column is None or sum(other.value == literal.value for _, other in places) > 1:
                 continue
-            for column in self._columns_of(literal.value):
-                found = self._said(question, column, literal.value, links)
-                if found is None:
-                    continue
-                others = [v for v in column.values if TextLiteral(v) not in literals]
-                if not others:
-                    continue
-                value = rng.choice(others)
-                word = self._lexicon.words(column.table, column.name, value)[0]
-                start, end, plural = found
-                swapped = question[:start] + (plural_of(word) if plural else word) + question[end:]
-                return swapped, _with_literal(spec, literal.value, value)
+            found = self._said(question, column, literal.value, links)
+            said = {other.value for _, other in places}
+            others = [v for v in column.values if v not in said]
+            if found is None or not others:
+                continue
+            value = rng.choice(others)
+            word = self._lexicon.words(column.table, column.name, value)[0]
+            start, end, plural = found
+            swapped = question[:start] + (plural_of(word) if plural else word) + question[end:]
+            return swapped, _with_literal(spec, literal.value, value)
         return question, spec
-
-    def _columns_of(self, value: str) -> Iterator[Field]:
-        for info in self._lexicon.world.tables.values():
-            for column in info.of_role("lookup"):
-                if value in column.values:
-                    yield column
 
     def _said(
         self, question: str, column: Field, value: str, links: tuple[Link, ...]
@@ -181,6 +181,17 @@ class PhrasingLibrary:
             if len(hits) == 1 and not any(k.span[0] < hits[0].end() and hits[0].start() < k.span[1] for k in links):
                 return hits[0].start(), hits[0].end(), bool(hits[0][1])
         return None
+
+
+def _lookups(spec: QuerySpec) -> list[tuple[ColumnRef, TextLiteral]]:
+    """Every lookup word of a specification with its column."""
+    found: list[tuple[ColumnRef, TextLiteral]] = []
+    for node in walk(spec):
+        if isinstance(node, Compare) and isinstance(node.left, ColumnRef) and isinstance(node.right, TextLiteral):
+            found.append((node.left, node.right))
+        elif isinstance(node, InList) and isinstance(node.argument, ColumnRef):
+            found += [(node.argument, v) for v in node.values if isinstance(v, TextLiteral)]
+    return found
 
 
 def earlier(name: str) -> tuple[int, str] | None:
