@@ -108,6 +108,11 @@ class SpecContext:
         """Joins from ``table`` up to ``ancestor``; empty if they are the same, None if there is no way."""
         return self._paths.get((table, ancestor))
 
+    def is_nullable(self, table: str, ancestor: str) -> bool:
+        """True if a row of ``table`` may have no such ancestor."""
+        steps = self.path(table, ancestor) or ()
+        return any(self.columns[step.table, name].nullable for step in steps for name in step.key.columns)
+
     def reaches(self, table: str, ancestor: str) -> bool:
         return (table, ancestor) in self._paths
 

@@ -103,9 +103,18 @@ class GroupQuery(Query):
             here, there = group_keys(expression, self.rows), group_keys(expression, rows)
             select.where += [f"{a} = {b}" for a, b in zip(there, here, strict=True)]
             self.add_key(expression)
+        if node.scope != "all":
+            self.keep_grouped_rows(rows.scope)
         select.columns = [rows.call(node).text]
         select.joins = rows.scope.join_lines()
         return Sql(nested(select.text()))
+
+    def keep_grouped_rows(self, scope: Scope) -> None:
+        """Leave out the rows that are in no group because the parent that names it is missing."""
+        for item in self.key_items:
+            for part in row_nodes(item):
+                if isinstance(part, ColumnRef) and self.context.is_nullable(self.spec.table, part.table):
+                    scope.join(part.table, required=True)
 
     def window_order(self, node: Window) -> tuple[str, ...]:
         if self.bucket is not None:
@@ -124,8 +133,10 @@ class GroupQuery(Query):
             self.add_key(expression)
         return found
 
-    def text(self, expression: Expr) -> str:
-        return self.rows.sql(expression).text if self.is_key(expression) else super().text(expression)
+    def text(self, expression: Expr, required: bool = False) -> str:
+        if self.is_key(expression):
+            return self.rows.sql(expression, required).text
+        return super().text(expression, required)
 
     def tie_breakers(self) -> list[str]:
         return [self.rows.sql(item).text for item in self.key_items]

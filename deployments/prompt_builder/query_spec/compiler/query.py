@@ -85,18 +85,18 @@ class Query:
         return tuple(
             text
             for expression in expressions
-            for text in self.identity(expression) or [self.text(expression)]
+            for text in self.identity(expression) or [self.text(expression, required=True)]
         )
 
-    def text(self, expression: Expr) -> str:
-        return self.expressions.sql(expression).text
+    def text(self, expression: Expr, required: bool = False) -> str:
+        return self.expressions.sql(expression, required).text
 
     def identity(self, expression: Expr) -> list[str]:
         """Primary key columns of the row that a name column names; empty for any other expression."""
         if not isinstance(expression, ColumnRef) or self.context.label(expression.table) != expression.column:
             return []
         return [
-            self.scope.column(expression.table, key).text
+            self.scope.column(expression.table, key, required=True).text
             for key in self.context.tables[expression.table].primary_key
         ]
 
