@@ -139,7 +139,8 @@ def column_info(name: str, type_name: str, semantics: Mapping[str, SemanticType]
 
 
 def semantic_type(name: str, database_type: str, semantics: Mapping[str, SemanticType]) -> SemanticType:
-    default = DEFAULT_SEMANTICS.get(database_type, "text")
+    holds_many = database_type.endswith("[]") or database_type == "record"
+    default = "json" if holds_many else DEFAULT_SEMANTICS.get(database_type, "text")
     lowered = name.lower()
     if database_type in INTEGER_TYPES:
         if lowered == "id" or lowered.endswith("_id"):

@@ -29,8 +29,8 @@ PooledConnection = asyncpg.pool.PoolConnectionProxy
 logger = logging.getLogger(__name__)
 
 APPLICATION_NAME = "plumbline"
-# One connection above the queries' own, so that health and schema never wait behind them.
-SPARE_CONNECTIONS = 1
+# Health and schema never wait behind queries, nor queries behind interrupted ones still being closed.
+CONNECTIONS_PER_QUERY, SPARE_CONNECTIONS = 2, 1
 DISCARD_TIMEOUT_S = 5.0
 TRANSACTION_TIMEOUT_VERSION = (17, 0)
 
@@ -136,7 +136,8 @@ class ConnectionPool:
                     self._pool = await asyncpg.create_pool(
                         self._dsn,
                         min_size=0,
-                        max_size=self._config.max_concurrent_queries + SPARE_CONNECTIONS,
+                        max_size=self._config.max_concurrent_queries * CONNECTIONS_PER_QUERY
+                        + SPARE_CONNECTIONS,
                         statement_cache_size=0,
                         timeout=self._config.connect_timeout_s,
                         init=functools.partial(set_decoders, time_zone=self._config.time_zone),

@@ -85,7 +85,7 @@ async def _load(
         await server.fetchval("SELECT pg_advisory_lock($1)", LOADER_LOCK_KEY)
         if not await server.fetchval("SELECT true FROM pg_database WHERE datname = $1", database_name):
             await server.execute(f'CREATE DATABASE "{database_name}"')
-        await server.execute("REVOKE CONNECT, TEMPORARY ON DATABASE postgres FROM PUBLIC")
+        await server.execute("REVOKE CONNECT, TEMPORARY ON DATABASE postgres, template1 FROM PUBLIC")
         database = await asyncpg.connect(_with_database(admin_dsn, database_name), timeout=10)
         try:
             async with database.transaction():

@@ -6,6 +6,7 @@ import shutil
 import signal
 import stat
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import asyncpg
@@ -72,6 +73,15 @@ def test_start_is_idempotent_and_data_and_port_survive_a_stop(own_server: Embedd
     assert not own_server.is_running()
     assert own_server.start() == first
     assert asyncio.run(fetchval(first.dsn, "SELECT count(*) FROM labor")) == 36_000
+
+
+def test_two_starts_at_the_same_time_make_one_server(own_server: EmbeddedPostgres) -> None:
+    state_folder = own_server.data_folder.parents[1]
+    with ThreadPoolExecutor() as pool:
+        servers = [EmbeddedPostgres(state_folder) for _ in range(3)]
+        started = list(pool.map(EmbeddedPostgres.start, servers))
+    assert len(set(started)) == 1
+    assert asyncio.run(fetchval(started[0].dsn, "SELECT count(*) FROM labor")) == 36_000
 
 
 def test_a_process_with_a_running_loop_can_start_it(sample_database: EmbeddedDatabase) -> None:
@@ -186,6 +196,7 @@ READER_RIGHTS = {
     "SELECT has_database_privilege(current_database(), 'TEMP')": False,
     "SELECT has_database_privilege(current_database(), 'CREATE')": False,
     "SELECT has_database_privilege('postgres', 'CONNECT')": False,
+    "SELECT has_database_privilege('template1', 'CONNECT')": False,
     "SELECT count(*) FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace "
     "AND has_table_privilege(oid, 'SELECT')": 8,
     "SELECT count(*) FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace "

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import asyncpg
 import pytest
@@ -284,6 +285,24 @@ async def test_wrong_password_is_a_database_that_cannot_be_reached(sample_databa
 async def test_a_dsn_that_cannot_be_read(dsn: str) -> None:
     executor = SqlExecutor(dsn or "postgresql://")
     assert not (await executor.health()).ok
+    await executor.close()
+
+
+async def test_a_connection_that_died_unnoticed_is_replaced(sample_database: EmbeddedDatabase) -> None:
+    executor = SqlExecutor(sample_database.dsn)
+    await executor.run(make_request("SELECT 1"))
+
+    async def terminate() -> None:
+        admin = await asyncpg.connect(sample_database.admin_dsn)
+        await admin.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = 'plumbline_reader'"
+        )
+        await admin.close()
+
+    with ThreadPoolExecutor() as thread:
+        # The wait blocks this loop on purpose, so that the executor does not see its connection close.
+        thread.submit(asyncio.run, terminate()).result()
+    assert (await executor.run(make_request("SELECT 2"))).rows == ((2,),)
     await executor.close()
 
 
