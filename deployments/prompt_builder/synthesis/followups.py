@@ -18,19 +18,18 @@ from deployments.prompt_builder.query_spec.nodes import (
     Expr,
     InDates,
     InList,
-
     Placeholder,
-
     QuerySpec,
     SortKey,
     TextLiteral,
 )
 from deployments.prompt_builder.query_spec.walk import walk
 from deployments.prompt_builder.synthesis.phrases import english
-from deployments.prompt_builder.synthesis.pieces import ONE, PieceSampler
+from deployments.prompt_builder.synthesis.pieces import ONE
 from deployments.prompt_builder.synthesis.plan import Attribute, Cond, Dimension, Measure, Order
 from deployments.prompt_builder.synthesis.realizer.lexicon import Lexicon
 from deployments.prompt_builder.synthesis.realizer.sentences import Realizer
+from deployments.prompt_builder.synthesis.sampler import PlanSampler
 from deployments.prompt_builder.synthesis.slots import Slot, SlotTable
 from deployments.prompt_builder.synthesis.surfaces import date_text, name_slot, number_slot
 from deployments.prompt_builder.synthesis.world import World
@@ -53,7 +52,7 @@ class FollowUps:
         self.world = world
         self.slots = slots
         self.year = year
-        self.pieces = PieceSampler(rng, world, lexicon, slots, year)
+        self.pieces = PlanSampler(rng, world, lexicon, slots, year)
         self.voice = Realizer(rng, lexicon, slots)
         self.lexicon = lexicon
 
