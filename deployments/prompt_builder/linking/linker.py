@@ -65,7 +65,11 @@ class Linker:
             known = self._canonical.get(raw)
             if known is None:
                 known = self._canonicalise(raw)
-            words.add(known, start, end, question[start].isupper())
+            if known[-1] == "'s":
+                words.add(known[:-1], start, end - 2, question[start].isupper())
+                words.add(known[-1:], end - 2, end)
+            else:
+                words.add(known, start, end, question[start].isupper())
         return settle_symbols(words)
 
     def _canonicalise(self, raw: str) -> tuple[str, ...]:

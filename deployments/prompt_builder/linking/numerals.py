@@ -22,7 +22,8 @@ SUFFIX_SCALES: Final = {
 }
 # fmt: on
 
-DIGITS = re.compile(r"(-)?(\$\s?)?((?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?)([a-z]+)?$")
+_MAX_DIGITS: Final = 20  # what is longer is no amount
+DIGITS: Final = re.compile(r"(-)?(\$\s?)?((?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?)([a-z]+)?$")
 
 
 def small_integer(word: str) -> int | None:
@@ -78,7 +79,7 @@ def _joined_part(words: list[str], i: int, value: Decimal) -> tuple[int, Decimal
 def digits_number(word: str) -> tuple[Decimal, str, bool] | None:
     """Value, letters behind it ("k", "th") and whether it has a currency sign; None if not a number."""
     match = DIGITS.match(word)
-    if match is None:
+    if match is None or len(match.group(3)) > _MAX_DIGITS:
         return None
     value = Decimal(match.group(3).replace(",", ""))
     return (-value if match.group(1) else value), match.group(4) or "", bool(match.group(2))
