@@ -17,7 +17,7 @@ from deployments.prompt_builder.query_spec.context import SpecContext
 from deployments.prompt_builder.query_spec.nodes import Cannot, Placeholder, QuerySpec
 from deployments.prompt_builder.query_spec.walk import walk
 from deployments.prompt_builder.synthesis.alignment import Mismatch, align, renamed
-from deployments.prompt_builder.synthesis.followups import FollowUps
+from deployments.prompt_builder.synthesis.followups import Change, FollowUps
 from deployments.prompt_builder.synthesis.phrases import load_phrases
 from deployments.prompt_builder.synthesis.plan import Plan
 from deployments.prompt_builder.synthesis.realizer.lexicon import Lexicon
@@ -26,10 +26,12 @@ from deployments.prompt_builder.synthesis.realizer.sentences import Realizer
 from deployments.prompt_builder.synthesis.sampler import PlanSampler
 from deployments.prompt_builder.synthesis.schema_file import load_schema
 from deployments.prompt_builder.synthesis.slots import SlotTable, extract
+from deployments.prompt_builder.synthesis.unanswerable import request
 from deployments.prompt_builder.synthesis.world import build_world
 from deployments.prompt_builder.synthesis.writers import PhrasingLibrary, Turn, earlier
 from serve_app.contracts import Link, SchemaSnapshot
 
+_CHANGE_TRIES = 6
 MIXTURE_FILE = Path(__file__).parent / "mixture.yaml"
 
 
@@ -98,6 +100,8 @@ class Synthesizer:
             return self.conversation(rng)
         if source == "followups":
             return self.follow_up(rng)
+        if source == "unanswerable":
+            return self.unanswerable(rng)
         names, weights = self._shapes
         return self.shape(rng, rng.choices(names, weights)[0])
 
@@ -185,13 +189,20 @@ class Synthesizer:
             return None
         previous = Meaning(first.spec, first.linked.links)
         kinds = self.mixture["followups"]
-        kind = rng.choices(list(kinds), list(kinds.values()))[0]
-        if kind == "unrelated":
-            return self._unrelated(rng, previous)
         slots = SlotTable()
-        found = FollowUps(rng, self.world, self.lexicon, slots, self.today.year).change(_set_apart(first.spec), kind)
-        if found is None:
-            return self._drop(f"then {kind}", "no change")
+        changes = FollowUps(rng, self.world, self.lexicon, slots, self.today.year)
+        before = _set_apart(first.spec)
+        for _ in range(_CHANGE_TRIES):
+            kind = rng.choices(list(kinds), list(kinds.values()))[0]
+            if kind == "unrelated":
+                return self._unrelated(rng, previous)
+            found = changes.change(before, kind)
+            if found is not None:
+                return self._turn(rng, found, slots, previous)
+        return self._drop("then", "no change")
+
+    def _turn(self, rng: random.Random, found: Change, slots: SlotTable, previous: Meaning) -> Example | None:
+        kind = found.kind
         extracted = extract(typed(rng, found.text))
         linked = self.linker.link(extracted.text, self.today)
         names = align(found.spec, slots.slots, extracted, linked.links)
@@ -209,6 +220,16 @@ class Synthesizer:
         if second is None:
             return None
         return Example("then unrelated", second.question, second.linked, second.spec, previous)
+
+    def unanswerable(self, rng: random.Random) -> Example | None:
+        """A request that the data cannot answer, sometimes after a question that it could."""
+        question = typed(rng, request(rng, self.lexicon, self.folder, self.today.year))
+        linked = self.linker.link(question, self.today)
+        self.tally.drawn["cannot"] += 1
+        first = self._first(rng) if rng.random() < 0.15 else None
+        if first is not None and isinstance(first.spec, QuerySpec):
+            return Example("cannot", question, linked, Cannot(), Meaning(first.spec, first.linked.links))
+        return Example("cannot", question, linked, Cannot())
 
     def draw_single(self, rng: random.Random) -> Example | None:
         """A question that stands alone."""
