@@ -1,9 +1,11 @@
 """Starting and stopping the one instance of a data folder."""
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -56,10 +58,13 @@ def start(settings: Settings, config: Path, state: StateFolder, report: Report) 
         _database(state).start()
     state.logs.mkdir(parents=True, exist_ok=True)
     log = state.logs / "server.log"
-    state.forget_instance()
+    _forget(state)
+    # Sockets live in it, and their paths are bounded to some hundred characters: never under the data folder.
+    ray_folder = tempfile.mkdtemp(prefix="plumbline-ray-")
+    arguments = [str(config), host, str(port), str(state.path), ray_folder]
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "serve_app.cli.supervisor", str(config), host, str(port), str(state.path)],
+            [sys.executable, "-m", "serve_app.cli.supervisor", *arguments],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -74,6 +79,7 @@ def start(settings: Settings, config: Path, state: StateFolder, report: Report) 
         config=str(config),
         database="external" if external else "embedded",
         log=str(log),
+        ray_folder=ray_folder,
         started_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     state.write_instance(instance)
@@ -139,17 +145,31 @@ def readiness(url: str) -> tuple[bool, str]:
     return body.get("status") == "ok", "; ".join(late)
 
 
-def stop(state: StateFolder) -> bool:
-    """End the instance's own processes and the embedded database; whether anything ran."""
+def stop(state: StateFolder, keep_logs: bool = False) -> bool:
+    """End the instance's own processes and the embedded database; whether anything ran.
+
+    ``keep_logs`` leaves Ray's own folder, for whoever looks why a start failed.
+    """
     instance = state.running()
     if instance is not None:
         _end(instance)
-    state.forget_instance()
+    if keep_logs:
+        state.forget_instance()
+    else:
+        _forget(state)
     database = _database(state)
     if not database.is_running():
         return instance is not None
     database.stop()
     return True
+
+
+def _forget(state: StateFolder) -> None:
+    """Drop the record of an instance that has ended, and the folder of its Ray."""
+    instance = state.instance()
+    if instance is not None:
+        shutil.rmtree(instance.ray_folder, ignore_errors=True)
+    state.forget_instance()
 
 
 def _end(instance: Instance) -> None:

@@ -63,7 +63,7 @@ def up(
                 instance.wait_until_ready(made, state, timeout, report)
             except (CliError, KeyboardInterrupt):
                 report("stopping")
-                instance.stop(state)
+                instance.stop(state, keep_logs=True)
                 raise
     note(f"Plumbline is ready after {time.monotonic() - started:.0f} s. Log: {made.log}")
     result(made.url)

@@ -30,6 +30,7 @@ class Instance(BaseModel):
     config: str
     database: Literal["embedded", "external"]
     log: str
+    ray_folder: str
     started_at: str
 
     @property

@@ -1,6 +1,6 @@
 """The process behind `plumbline up`: a private Ray with the graph in it, ended as one.
 
-    python -m serve_app.cli.supervisor CONFIG HOST PORT DATA_FOLDER
+    python -m serve_app.cli.supervisor CONFIG HOST PORT DATA_FOLDER RAY_FOLDER
 
 Ray is told nothing of other clusters on the machine: own temporary folder, own free ports on the loopback
 interface, own token. It ends on SIGTERM or SIGINT, first Serve (requests in flight finish), then Ray.
@@ -8,11 +8,10 @@ interface, own token. It ends on SIGTERM or SIGINT, first Serve (requests in fli
 
 import os
 import secrets
-import shutil
 import signal
 import sys
-import tempfile
 import threading
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,8 @@ from serve_app.errors import PlumblineError
 OBJECT_STORE_BYTES = 200 * 1024 * 1024
 # The embedded config's shares add up to one core; Serve's own actors need room beside them.
 FEWEST_CPUS = 2
+# Ray's one way to keep its own ports on the loopback interface, on any system: no other machine may join.
+LOOPBACK_ONLY = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 POLL_S = 0.5
 WATCH_S = 5.0
 # A controller that is busy for a moment is not gone.
@@ -36,13 +37,13 @@ class StartFailed(Exception):
 class Supervisor:
     """Starts everything, watches it, and ends it."""
 
-    def __init__(self, config: Path, host: str, port: int, state: StateFolder) -> None:
+    def __init__(self, config: Path, host: str, port: int, state: StateFolder, ray_folder: Path) -> None:
         self._config = config
         self._host = host
         self._port = port
         self._state = state
         self._stop = threading.Event()
-        self._ray_folder = Path(tempfile.mkdtemp(prefix="plumbline-ray-"))
+        self._ray_folder = ray_folder
 
     def run(self) -> int:
         """Serve until told to end; the exit code."""
@@ -56,9 +57,13 @@ class Supervisor:
             return self._failed(error.message, usage=error.type == "configuration_error")
         except StartFailed as error:
             return self._failed(str(error))
+        except Exception as error:
+            traceback.print_exc()
+            return self._failed(
+                f"the server did not start ({type(error).__name__}: {_last_line(str(error))})"
+            )
         finally:
             self._end()
-        shutil.rmtree(self._ray_folder, ignore_errors=True)
         return 0
 
     def _failed(self, message: str, usage: bool = False) -> int:
@@ -68,6 +73,9 @@ class Supervisor:
 
     def _start(self) -> None:
         self._phase("loading Ray")
+        # Ray reads how it authenticates and where it listens when it is imported.
+        _use_own_token(self._state.path)
+        os.environ[LOOPBACK_ONLY] = "0"
         import ray
         from ray.serve._private.api import serve_start
 
@@ -75,7 +83,6 @@ class Supervisor:
 
         config = load_serve_config(self._config)
         self._phase("starting Ray")
-        _use_own_token(self._state.path)
         ray.init(
             address="local",
             num_cpus=max(FEWEST_CPUS, os.cpu_count() or 1),
@@ -131,6 +138,8 @@ class Supervisor:
                     ) from error
 
     def _end(self) -> None:
+        if "ray" not in sys.modules:
+            return
         import ray
         from ray import serve
 
@@ -175,8 +184,9 @@ def _last_line(text: str) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    config, host, port, folder = arguments
-    return Supervisor(Path(config), host, int(port), StateFolder(Path(folder))).run()
+    config, host, port, folder, ray_folder = arguments
+    state = StateFolder(Path(folder))
+    return Supervisor(Path(config), host, int(port), state, Path(ray_folder)).run()
 
 
 if __name__ == "__main__":

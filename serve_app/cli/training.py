@@ -14,10 +14,10 @@ def register(app: typer.Typer) -> None:
 
 def train(
     config: Annotated[
-        Path | None, typer.Option(help="Training config; default: configs/training/house.yaml.")
+        Path | None, typer.Option(help="Training config; default: configs/models/house/training.yaml.")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder of the finished model; default: configs/models/house.")
+        Path | None, typer.Option(help="Folder of the finished model; default: configs/models/house/weights.")
     ] = None,
     minutes: Annotated[
         float | None, typer.Option(min=0.1, help="Training time; overrides the config.")
@@ -36,6 +36,8 @@ def train(
 
     An interrupted run continues where it stopped when the command is given again.
     """
+    from serve_app.evaluation.items import EvaluationFileError
+    from serve_app.settings import load_settings
     from serve_app.training import TrainingRequest, train_house_model
 
     for path in (config, *(evaluation or ())):
@@ -50,4 +52,7 @@ def train(
         start_from=start_from,
         resume=not fresh,
     )
-    result(str(train_house_model(request, note)))
+    try:
+        result(str(train_house_model(request, load_settings(), note)))
+    except EvaluationFileError as error:
+        fail(str(error))

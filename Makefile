@@ -1,0 +1,67 @@
+# Every target sets up what it needs in a fresh clone; a second run goes straight to work.
+
+SHELL := /bin/sh
+VENV := .venv
+PY := $(VENV)/bin/python
+PLUMBLINE := $(VENV)/bin/plumbline
+# Touched when everything is installed; newer requirements install again.
+STAMP := $(VENV)/.installed
+# The CPU build, which pip takes by itself on machines without CUDA packages; the constraints say the same.
+TORCH := torch==2.13.0
+PIP := $(PY) -m pip --disable-pip-version-check --quiet install --constraint constraints.txt
+
+QUESTION ?= What were total expenses by category this year?
+# Further arguments of pytest: make test ARGS="--cov -x"
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: up down test check bench help
+
+up: $(STAMP) ## Start everything in the background, ask one question, print the URL (PLUMBLINE_PORT moves the port)
+	@echo "==> Starting Plumbline; the first start also makes and loads the sample database"
+	@$(PLUMBLINE) up --detach >/dev/null
+	@echo "==> Asking: $(QUESTION)"
+	@$(PLUMBLINE) ask "$(QUESTION)"
+	@echo "==> Plumbline answers at $$($(PLUMBLINE) status --json | $(PY) -c 'import json, sys; print(json.load(sys.stdin)["url"])')"
+	@echo "    Ask more with: $(PLUMBLINE) ask \"...\"    Stop it with: make down"
+
+down: $(STAMP) ## Stop what `make up` started
+	@$(PLUMBLINE) down
+
+test: $(STAMP) ## All tests: units, properties, the real Serve graph and database (ARGS="..." for pytest)
+	@echo "==> Running the tests"
+	@$(PY) -m pytest -m "not performance and not gpu" $(ARGS)
+
+check: $(STAMP) ## ruff, ruff format, mypy --strict and the unit tests
+	@echo "==> ruff"
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@echo "==> mypy"
+	@$(VENV)/bin/mypy
+	@echo "==> Unit tests"
+	@$(PY) -m pytest tests/unit $(ARGS)
+
+bench: $(STAMP) ## Benchmarks of this machine
+	@echo "==> Running the benchmarks"
+	@$(PY) -m pytest tests/performance -m performance -s $(ARGS)
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(STAMP): pyproject.toml constraints.txt
+	@found=""; if [ ! -x $(PY) ]; then \
+	  for candidate in $(PYTHON) python3.12 python3.13 python3.11 python3 python; do \
+	    if "$$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then found="$$candidate"; break; fi; \
+	  done; \
+	  if [ -z "$$found" ]; then \
+	    echo "Python 3.11 or newer was not found. Install it, or name it: make PYTHON=/path/to/python3.12 ..." >&2; exit 1; \
+	  fi; \
+	  echo "==> Making a virtual environment in $(VENV) with $$("$$found" --version)"; \
+	  "$$found" -m venv $(VENV) || { \
+	    echo "The venv module does not work here; on Debian and Ubuntu install python3-venv." >&2; rm -rf $(VENV); exit 1; }; \
+	fi
+	@echo "==> Installing $(TORCH), some 200 MB; this takes a few minutes the first time"
+	@$(PIP) $(TORCH)
+	@echo "==> Installing Plumbline and everything else it needs"
+	@$(PIP) --editable '.[dev]'
+	@touch $(STAMP)

@@ -1,0 +1,200 @@
+"""Training the house model: synthesized pairs in, weights and a model card with measured accuracy out."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from deployments.executor.config import ExecutorConfig
+from deployments.executor.embedded import EmbeddedPostgres
+from deployments.executor.executor import SqlExecutor
+from deployments.generator.engine import Engine
+from deployments.generator.model_profile import ModelProfile, load_profile
+from deployments.generator.training.config import TrainingConfig
+from deployments.generator.training.trainer import train
+from deployments.generator.transformers_engine import TransformersEngine
+from deployments.prompt_builder.budget import TokenCounter
+from deployments.prompt_builder.domain import load_domain
+from deployments.prompt_builder.house.form import FORM_TOKENS
+from deployments.prompt_builder.house.profile import HouseProfile
+from deployments.prompt_builder.synthesis.pairs import PairStream
+from serve_app.contracts import GenerationRequest, SamplingParams
+from serve_app.errors import ConfigurationError
+from serve_app.evaluation.golds import GoldDatabase
+from serve_app.evaluation.items import Item, load_items
+from serve_app.evaluation.local import LocalEndpoint
+from serve_app.evaluation.report import make_report
+from serve_app.evaluation.run import evaluate
+from serve_app.paths import PROJECT_ROOT, named_config, resolve
+from serve_app.settings import Settings
+
+HOUSE_PROFILE = "house"
+CONFIG_FILE = Path("configs/models/house/training.yaml")
+# Held-out questions scored at each evaluation: within three points at 95 % confidence.
+HELD_OUT_PAIRS = 300
+# Apart from the training stream's seeds, so that a held-out question is one that no run draws first.
+HELD_OUT_SEED = 7_919
+CONCURRENCY = 8
+GENERATION_TIMEOUT_S = 120.0
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class TrainingRequest:
+    """What the operator asked for; None takes the project's own."""
+
+    config: Path | None = None
+    out: Path | None = None
+    minutes: float | None = None
+    steps: int | None = None
+    evaluation: tuple[Path, ...] = ()
+    start_from: Path | None = None
+    resume: bool = True
+
+
+def train_house_model(request: TrainingRequest, settings: Settings, say: Say) -> Path:
+    """Train, or go on with an interrupted run, and write the model's folder; returns it.
+
+    Raises:
+        ConfigurationError: the training config is wrong.
+        EvaluationFileError: an evaluation file is.
+        DatabaseUnavailable: the evaluation needs the embedded database and it does not start.
+    """
+    config = _config(request)
+    profile = load_profile(named_config("models", HOUSE_PROFILE))
+    out = request.out or profile.folder
+    if out is None:
+        raise ConfigurationError(f"the model profile {HOUSE_PROFILE!r} names no folder to write to")
+    files = {path.stem: load_items(path) for path in request.evaluation}
+    pack = resolve(settings.domain.pack)
+    scoring = Scoring(profile, pack, files, _dsn(settings) if files else None)
+    stream = PairStream(pack)
+    say(f"training {config.name} from {pack.name}: {_length(config)}")
+    run = train(
+        config,
+        stream,
+        out,
+        added_tokens=tuple(dict.fromkeys((*stream.vocabulary(), *FORM_TOKENS))),
+        work_dir=PROJECT_ROOT / "runs" / out.name,
+        start_from=request.start_from,
+        evaluate=scoring.scores,
+        progress=lambda progress: say(progress.line()),
+        description=_description(pack.name, config),
+        resume=request.resume,
+    )
+    say(f"{run.sequences:,} sequences in {run.training_s / 60:.1f} min")
+    return out
+
+
+class Scoring:
+    """Scores of a snapshot: exact targets on held-out pairs, and execution accuracy on evaluation files."""
+
+    def __init__(
+        self, profile: ModelProfile, pack: Path, files: Mapping[str, tuple[Item, ...]], dsn: str | None
+    ) -> None:
+        self._profile = profile
+        self._pack = pack
+        self._files = files
+        self._dsn = dsn
+        held_out = PairStream(pack, part="held_out")
+        self._pairs = tuple(islice(held_out(HELD_OUT_SEED, 0), HELD_OUT_PAIRS))
+
+    def scores(self, folder: Path, step: int) -> dict[str, float]:
+        """Percentages by name, for the model in ``folder``."""
+        return asyncio.run(self._scores(folder))
+
+    async def _scores(self, folder: Path) -> dict[str, float]:
+        engine = TransformersEngine(self._profile.override(str(folder)))
+        try:
+            found = {"held-out targets exact, %": await self._exact(engine)}
+            if self._dsn is not None:
+                found |= await self._executed(engine, self._dsn)
+            return found
+        finally:
+            await engine.close()
+
+    async def _exact(self, engine: Engine) -> float:
+        """Held-out pairs whose greedy output is the target, token for token."""
+        slots = asyncio.Semaphore(CONCURRENCY)
+        greedy = SamplingParams(max_new_tokens=self._profile.sampling.max_new_tokens, temperature=0.0)
+
+        async def right(number: int, prompt: str, target: str) -> bool:
+            async with slots:
+                request = GenerationRequest(
+                    request_id=f"held-out-{number}",
+                    text=prompt,
+                    params=greedy,
+                    timeout_s=GENERATION_TIMEOUT_S,
+                )
+                return (await engine.submit(request)).texts[0].text.strip() == target.strip()
+
+        hits = await asyncio.gather(*(right(i, *pair) for i, pair in enumerate(self._pairs)))
+        return 100.0 * sum(hits) / len(hits)
+
+    async def _executed(self, engine: Engine, dsn: str) -> dict[str, float]:
+        executor = SqlExecutor(dsn, ExecutorConfig(), {})
+        try:
+            schema = await executor.schema()
+        finally:
+            await executor.close()
+
+        async def count(texts: tuple[str, ...]) -> tuple[int, ...]:
+            return engine.count_tokens(texts)
+
+        profile = HouseProfile(load_domain(self._pack), TokenCounter(count))
+        found: dict[str, float] = {}
+        async with GoldDatabase(dsn, CONCURRENCY) as database:
+            for name, items in self._files.items():
+                endpoint = LocalEndpoint(profile, engine, schema, self._profile.sampling)
+                results = await evaluate(items, endpoint, database, CONCURRENCY)
+                found[f"{name} right, %"] = make_report(name, results).score.percent
+        return found
+
+
+def _config(request: TrainingRequest) -> TrainingConfig:
+    path = request.config or resolve(CONFIG_FILE)
+    try:
+        config = TrainingConfig.load(path)
+    except ValidationError as error:
+        faults = [f"- {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_url=False)]
+        raise ConfigurationError("\n".join([f"The training config {path} has faults:", *faults])) from error
+    length = {
+        "time_budget_s": request.minutes * 60 if request.minutes is not None else None,
+        "max_steps": request.steps,
+    }
+    given = {name: value for name, value in length.items() if value is not None}
+    if not given:
+        return config
+    # What is not given does not end the run: asked for 500 steps, it takes 500 steps however long.
+    budget = config.optimization.model_copy(update={"time_budget_s": None, "max_steps": None} | given)
+    return config.model_copy(update={"optimization": budget})
+
+
+def _dsn(settings: Settings) -> str:
+    """The evaluation's database: the one that is asked, else the embedded one, started if need be."""
+    given = settings.database.dsn()
+    if given is not None:
+        return given.get_secret_value()
+    return EmbeddedPostgres(resolve(settings.server.data_dir) / "postgres").start().dsn
+
+
+def _length(config: TrainingConfig) -> str:
+    budget = config.optimization
+    parts = [
+        f"{budget.max_steps:,} steps" if budget.max_steps else "",
+        f"{budget.time_budget_s / 60:g} min" if budget.time_budget_s else "",
+    ]
+    return " or ".join(filter(None, parts))
+
+
+def _description(domain: str, config: TrainingConfig) -> str:
+    return (
+        f"A small causal language model that turns linked questions of the domain pack `{domain}` into query "
+        "specifications, which a compiler turns into SQL. Trained from scratch on questions synthesized from "
+        f"the schema and the pack (seed {config.seed}); one linked question in fifty, by hash, is held out. "
+        "Train it again with `plumbline train`."
+    )
