@@ -322,7 +322,8 @@ def _with_scale(first: AmountMatch, second: AmountMatch, words: list[str]) -> Am
         return first
     if first.kind not in {"number", "count", "money"} or first.value >= 1000:
         return first
-    return replace(first, value=first.value * _scale_of(second, words), scaled=True)
+    value = first.value * _scale_of(second, words)
+    return replace(first, value=value, scaled=True) if value <= second.value else first
 
 
 def _scale_of(match: AmountMatch, words: list[str]) -> int:

@@ -105,7 +105,7 @@ class DateGrammar:
         found = self._anchor(i + 1)
         if found is None:
             return None
-        end = found.end + 1 if self._at(found.end) in _ONWARDS else found.end
+        end = found.end + 1 if self._at(found.end) in _ONWARDS - {"on"} else found.end
         return Found(end, found.period.since())
 
     def _after(self, i: int) -> Found | None:
@@ -136,7 +136,10 @@ class DateGrammar:
         """A deadline: only explicit dates and ends of periods, since "by month" groups."""
         nxt = self._at(i + 1)
         explicit = (
-            nxt in MONTHS or nxt[:1].isdigit() or nxt in WEEKDAYS or nxt in {"tomorrow", "end", "new", "year"}
+            nxt in MONTHS
+            or nxt[:1].isdigit()
+            or nxt in WEEKDAYS
+            or nxt in {"today", "yesterday", "tomorrow", "end", "new", "year"}
         )
         if nxt == "the":
             explicit = (
@@ -181,7 +184,8 @@ class DateGrammar:
         found = self._anchor(i + 1)
         if found is None:
             return None
-        if self._at(found.end) in _ONWARDS:
+        on_alone = self._at(found.end) != "on" or self._at(found.end + 1) in {"", ",", ".", ":"}
+        if self._at(found.end) in _ONWARDS and on_alone:
             return Found(found.end + 1, found.period.since())
         return None
 
@@ -260,11 +264,19 @@ class DateGrammar:
         if second is None or first.period.start is None or second.period.end is None:
             return None
         start, end = first.period.start, second.period.end
+        start = self._not_after(start, end)
         if start.resolve(self._today) >= end.resolve(self._today):
-            start = start.shift("year", -1)
-            if start.resolve(self._today) >= end.resolve(self._today):
-                return None
+            return None
         return Found(second.end, Period(start, end))
+
+    def _not_after(self, start: Moment, end: Moment) -> Moment:
+        """The start in an earlier year if it lies behind the end: "from november to february 2026"."""
+        first, last = start.resolve(self._today), end.resolve(self._today)
+        if first < last:
+            return start
+        years = last.year - first.year
+        earlier = start.shift("year", years)
+        return earlier if earlier.resolve(self._today) < last else start.shift("year", years - 1)
 
 
 _RELATIONS: Final[dict[str, Callable[[DateGrammar, int], Found | None]]] = {

@@ -17,6 +17,7 @@ class English(BaseModel):
     contractions: dict[str, str]
     abbreviations: dict[str, str]
     stop_words: frozenset[str]
+    glue_words: frozenset[str]
     weak_words: frozenset[str]
     future_cues: frozenset[str]
     superlatives: frozenset[str]

@@ -6,6 +6,7 @@ from typing import Final
 
 from deployments.prompt_builder.domain import DomainPack
 from deployments.prompt_builder.linking.amounts import AmountGrammar, AmountMatch, share_units
+from deployments.prompt_builder.linking.codes import CodeIndex
 from deployments.prompt_builder.linking.dates import DateGrammar, looks_ahead
 from deployments.prompt_builder.linking.english import English, load_english
 from deployments.prompt_builder.linking.rendering import LinkedQuestion, Match, placeholder_vocabulary, render
@@ -47,7 +48,8 @@ class Linker:
         self._speller = speller(pack, self._names, self._english, vocabulary or {})
         self._completions = completions(pack)
         self._replacements = replacements(self._english, self._names)
-        self._pattern = token_pattern(tuple(code.expression() for code in self._names.codes))
+        self._codes = CodeIndex(schema, pack, self._names)
+        self._pattern = token_pattern(tuple(code.expression() for code in self._codes.patterns))
         self._canonical: dict[str, tuple[str, ...]] = {}
 
     def link(self, question: str, today: date) -> LinkedQuestion:
@@ -119,7 +121,7 @@ class Linker:
         text = words.text
         if text[i] in PUNCTUATION:
             return None
-        code = self._names.code(text, i)
+        code = self._codes.match(words, i)
         if code is not None:
             return code
         dated = dates.match(i)

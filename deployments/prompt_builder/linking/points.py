@@ -23,7 +23,7 @@ class Points(DateReader, RelativeReader):
         if not word:
             return None
         if word == "the":
-            found = self._relative(i + 1) or self._edge(i + 1) or self._counted_part(i + 1)
+            found = self._counted_part(i + 1) or self._relative(i + 1) or self._edge(i + 1)
             return (
                 found
                 or self._named_day(i + 1, anchored)
@@ -65,6 +65,10 @@ class Points(DateReader, RelativeReader):
             return self._so_far(i + 2)
         if word == "same":
             return self._same(i + 1)
+        if word in {"later", "earlier"} and self._at(i + 1) == "this" and self._at(i + 2) in UNIT_WORDS:
+            unit = UNIT_WORDS[self._at(i + 2)]
+            ahead = Period(Moment(days=1), calendar.relative(unit, 0).end)
+            return Found(i + 3, ahead if word == "later" else calendar.to_date(unit))
         return None
 
     def _so_far(self, i: int) -> Found | None:

@@ -26,7 +26,7 @@ UNIT_WORDS: Final[dict[str, Unit]] = {
     "quarter": "quarter", "quarters": "quarter", "year": "year", "years": "year",
 }
 TO_DATE: Final[dict[str, Unit]] = {"ytd": "year", "mtd": "month", "qtd": "quarter", "wtd": "week"}
-CURRENT: Final = frozenset({"this", "current"})
+CURRENT: Final = frozenset({"this", "current", "present"})
 PAST: Final = frozenset({"last", "past", "previous", "prior", "trailing", "preceding"})
 AHEAD: Final = frozenset({"next", "coming", "upcoming", "following"})
 WHOLE: Final = frozenset({

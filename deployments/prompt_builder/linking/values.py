@@ -1,4 +1,4 @@
-"""Stored names in a question: exact, partial, plural, shortened, and codes such as invoice numbers."""
+"""Stored names in a question: exact, partial, plural, shortened."""
 
 import re
 from bisect import bisect_left
@@ -13,11 +13,6 @@ from deployments.prompt_builder.linking.tokens import Words
 from serve_app.contracts import Candidate, SchemaSnapshot
 
 _WORD = re.compile(r"[^\W_]+")
-_CODE = re.compile(r"([A-Za-z]{1,8})([-_/# ]?)(\d{3,})$")
-_PADDED = re.compile(r"(?<!\d)(0\d{2,})(?!\d)")
-_STARTING = frozenset(
-    ["beginning", "starting", "begin", "begins", "start", "starts", "with", "prefix", "like"]
-)
 _MAX_CANDIDATES = 8
 # The most frequent English words need more evidence before they count as part of a name.
 _FREQUENT_WORDS = 1500
@@ -46,27 +41,6 @@ class Entity:
 
 
 @dataclass(frozen=True, slots=True)
-class CodePattern:
-    """How the codes of a column look: letters, a separator and zero-padded digits."""
-
-    table: str
-    column: str
-    prefix: str
-    separator: str
-    width: int
-
-    def expression(self) -> str:
-        return rf"{re.escape(self.prefix.lower())}[-_#\s]{{0,2}}\d{{2,}}(?![^\W_])"
-
-    def normalise(self, text: str, starts: bool) -> str:
-        """The code as stored; ``starts`` keeps an incomplete number as it is."""
-        digits = "".join(c for c in text if c.isdigit())
-        if not starts and not digits.startswith("0"):
-            digits = digits.zfill(self.width)
-        return f"{self.prefix}{self.separator}{digits}"
-
-
-@dataclass(frozen=True, slots=True)
 class ValueMatch:
     """Words [start, end) of the question and what they may name, best first."""
 
@@ -80,12 +54,11 @@ class NameIndex:
 
     def __init__(self, schema: SchemaSnapshot, pack: DomainPack, english: English) -> None:
         self._stops = english.stop_words
+        self._glue = english.glue_words
         self._terms = _pack_words(pack)
         self._weak = english.weak_words | set(english.known_words[:_FREQUENT_WORDS])
         self._type_words = {name: _type_words(table) for name, table in pack.tables.items()}
         self.entities = tuple(_entities(schema, pack))
-        self.codes = tuple(_code_patterns(schema, pack))
-        self._padded = tuple(_padded_columns(schema, pack))
         self._index: dict[str, set[int]] = {}
         for number, entity in enumerate(self.entities):
             for word in entity.stems:
@@ -149,7 +122,7 @@ class NameIndex:
                 break
             alive, end = narrowed, end + 1
             matched.append(word)
-        while len(matched) > 1 and text[end - 1] in self._stops and not self._whole(alive, len(matched)):
+        while len(matched) > 1 and text[end - 1] in self._glue and not self._whole(alive, len(matched)):
             matched.pop()
             end -= 1
             alive = set.intersection(*(self._index[w] for w in matched))
@@ -232,30 +205,6 @@ class NameIndex:
             self._candidates[key] = found
         return found
 
-    # ------------------------------------------------------------ codes
-
-    def code(self, words: list[str], i: int) -> ValueMatch | None:
-        """A code by its pattern, or the zero-padded number inside a title."""
-        word = words[i]
-        digit = word[-1]
-        if not digit.isdigit():
-            return None
-        for pattern in self.codes:
-            if word.startswith(pattern.prefix.lower()) and re.fullmatch(pattern.expression(), word):
-                starts = i >= 2 and not _STARTING.isdisjoint(words[max(0, i - 3) : i])
-                value = pattern.normalise(word, starts)
-                return ValueMatch(
-                    i, i + 1, (Candidate(table=pattern.table, column=pattern.column, value=value, score=1),)
-                )
-        if word[0] == "0" and word.isdigit() and len(word) > 2:
-            found = tuple(
-                Candidate(table=table, column=column, value=word, score=0.9)
-                for table, column, width in self._padded
-                if width == len(word)
-            )
-            return ValueMatch(i, i + 1, found) if found else None
-        return None
-
 
 def _entities(schema: SchemaSnapshot, pack: DomainPack) -> Iterable[Entity]:
     seen: set[tuple[str, str, str]] = set()
@@ -265,7 +214,7 @@ def _entities(schema: SchemaSnapshot, pack: DomainPack) -> Iterable[Entity]:
             continue
         for column_name, terms in table.columns.items():
             column = stored.column(column_name)
-            if terms.role != "name" or column is None or _code_shape(column.sample_values):
+            if terms.role != "name" or column is None or _is_coded(column.sample_values):
                 continue
             for value in column.sample_values:
                 stems = tuple(stem(w.lower()) for w in _WORD.findall(value))
@@ -275,32 +224,9 @@ def _entities(schema: SchemaSnapshot, pack: DomainPack) -> Iterable[Entity]:
                     yield Entity(table_name, column_name, value, stems)
 
 
-def _code_shape(samples: tuple[str, ...]) -> tuple[str, str, int] | None:
-    """Prefix, separator and width of codes when nearly all samples share them."""
-    shapes = Counter((m[1], m[2], len(m[3])) for m in map(_CODE.match, samples) if m)
-    if not shapes:
-        return None
-    shape, count = shapes.most_common(1)[0]
-    return shape if count >= 3 and count >= 0.8 * len(samples) else None
-
-
-def _code_patterns(schema: SchemaSnapshot, pack: DomainPack) -> Iterable[CodePattern]:
-    for table in schema.tables:
-        for column in table.columns:
-            shape = _code_shape(column.sample_values)
-            if shape is not None and table.name in pack.tables:
-                yield CodePattern(table.name, column.name, *shape)
-
-
-def _padded_columns(schema: SchemaSnapshot, pack: DomainPack) -> Iterable[tuple[str, str, int]]:
-    """Text columns whose values carry a zero-padded number, with its width."""
-    for table in schema.tables:
-        for column in table.columns:
-            if _code_shape(column.sample_values) is not None or table.name not in pack.tables:
-                continue
-            widths = Counter(len(m[1]) for m in map(_PADDED.search, column.sample_values) if m)
-            if widths and sum(widths.values()) >= 3:
-                yield table.name, column.name, widths.most_common(1)[0][0]
+def _is_coded(samples: tuple[str, ...]) -> bool:
+    """Codes are linked by their look (`codes`), not by their words."""
+    return bool(samples) and all(re.search(r"\d{3,}$", value) for value in samples)
 
 
 def _pack_words(pack: DomainPack) -> frozenset[str]:

@@ -12,7 +12,7 @@ from deployments.prompt_builder.linking.reading import MONTHS, Found, Reader
 # A bare four-digit number is a year unless something is counted or compared with it.
 # fmt: off
 _COMPARED: Final = frozenset({
-    "than", "least", "most", "exceeding", "above", "below", "under", "exactly", "top", "equals", "tops",
+    "than", "=", "least", "most", "exceeding", "above", "below", "under", "exactly", "top", "equals", "tops",
 })
 _COUNTED: Final = frozenset({
     "hours", "hour", "dollars", "bucks", "kg", "kilos", "meters", "cubic", "square", "pieces",
@@ -26,7 +26,7 @@ _ORDINALS: Final = {
     "first": 1, "second": 2, "third": 3, "fourth": 4, "last": 4, "1st": 1, "2nd": 2, "3rd": 3, "4th": 4,
 }
 # fmt: on
-_YEAR_SHIFTS: Final = {"this": 0, "current": 0, "last": -1, "previous": -1, "next": 1}
+_YEAR_SHIFTS: Final = {"this": 0, "current": 0, "present": 0, "last": -1, "previous": -1, "next": 1}
 PART: Final = re.compile(r"([qh])([1-4])$")
 DAY: Final = re.compile(r"(\d{1,2})(st|nd|rd|th)?$")
 _YEAR: Final = re.compile(r"(?:19|20)\d\d$")
@@ -47,7 +47,8 @@ class YearReader(Reader):
         if year is None:
             return None
         end, value = year
-        if j == i and (self._at(i - 1) in _COMPARED or self._at(end) in _COUNTED):
+        later = self._at(i - 2) in {"later", "earlier", "older", "newer"}
+        if j == i and ((self._at(i - 1) in _COMPARED and not later) or self._at(end) in _COUNTED):
             return None
         part = PART.match(self._at(end))
         if part is not None:
@@ -101,7 +102,7 @@ class YearReader(Reader):
             j += 1
         if self._at(j) in {"calendar", "year", "fy"}:
             j += 1
-        shift = {"this": 0, "current": 0, "last": -1, "previous": -1, "next": 1}.get(self._at(j))
+        shift = _YEAR_SHIFTS.get(self._at(j))
         if shift is not None and self._at(j + 1) == "year":
             return j + 2, self._today.year + shift
         year = self._year_number(j)
