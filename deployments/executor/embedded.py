@@ -234,6 +234,9 @@ class EmbeddedPostgres:
             "log_timezone": "UTC",
             "jit": "off",
             "logging_collector": "off",
+            # Failing questions are no fault of the server; their texts would fill its log with data.
+            "log_min_messages": "log",
+            "log_min_error_statement": "panic",
         }
         options = " ".join(f"-c {name}={value}" for name, value in settings.items())
         log = cluster / "server.log"

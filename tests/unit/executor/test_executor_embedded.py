@@ -316,6 +316,15 @@ def test_a_port_in_use(sample_database: EmbeddedDatabase) -> None:
     assert free_port(sample_database.port, exact=False) != sample_database.port
 
 
+async def test_failing_statements_leave_nothing_in_the_log(own_server: EmbeddedPostgres) -> None:
+    database = await asyncio.to_thread(own_server.start)
+    with pytest.raises(asyncpg.InvalidTextRepresentationError):
+        await fetchval(database.dsn, "SELECT 'confidential'::integer")
+    log = (own_server.data_folder.parent / "server.log").read_text()
+    assert "ready to accept connections" in log
+    assert "confidential" not in log
+
+
 def test_the_port_asked_for(tmp_path: Path) -> None:
     folder = make_state_folder()
     port = free_port(0, exact=False)
