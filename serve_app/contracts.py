@@ -45,8 +45,12 @@ class Exchange(Message):
 
     question: str
     sql: str | None = None
-    query_spec: str | None = Field(default=None, description="Compact query specification, if the profile uses one")
-    answer: str | None = Field(default=None, description="Short sentence told to the user, a clarification included")
+    query_spec: str | None = Field(
+        default=None, description="Compact query specification, if the profile uses one"
+    )
+    answer: str | None = Field(
+        default=None, description="Short sentence told to the user, a clarification included"
+    )
     kind: Literal["answer", "clarification", "refusal", "error"] = "answer"
     row_count: int | None = None
     at: datetime
@@ -76,7 +80,8 @@ class Column(Message):
     comment: str | None = None
     enum_values: tuple[str, ...] = Field(default=(), description="Labels of an enum type, in order")
     sample_values: tuple[str, ...] = Field(
-        default=(), description="Known values of a text column, most frequent first; complete only if values_complete"
+        default=(),
+        description="Known values of a text column, most frequent first; complete only if values_complete",
     )
     values_complete: bool = False
 
@@ -132,7 +137,9 @@ class Link(Message):
     text: str
     candidates: tuple[Candidate, ...] = ()
     number: str | None = Field(default=None, description="Decimal literal of a number link")
-    unit: Literal["money", "percent", "count", "hours", "days", "weeks", "months", "years", "other"] | None = None
+    unit: (
+        Literal["money", "percent", "count", "hours", "days", "weeks", "months", "years", "other"] | None
+    ) = None
     dates: DateRange | None = None
 
 
@@ -154,7 +161,9 @@ class Prompt(Message):
     token_count: int
     links: tuple[Link, ...] = ()
     context_used: int = Field(default=0, description="Past exchanges that stand in the prompt")
-    truncation: tuple[str, ...] = Field(default=(), description="What was dropped to fit the budget, in words")
+    truncation: tuple[str, ...] = Field(
+        default=(), description="What was dropped to fit the budget, in words"
+    )
     schema_fingerprint: str
 
 
@@ -196,7 +205,9 @@ class SamplingParams(Message):
     candidates: int = Field(default=1, ge=1, le=32, description="Sequences returned, best first")
     seed: int | None = None
     stop: tuple[str, ...] = ()
-    grammar: str | None = Field(default=None, description="Output grammar (Lark syntax), if the engine supports one")
+    grammar: str | None = Field(
+        default=None, description="Output grammar (Lark syntax), if the engine supports one"
+    )
 
 
 class GenerationRequest(Message):
@@ -255,7 +266,9 @@ class Violation(Message):
 
 class ValidSql(Message):
     accepted: Literal[True] = True
-    sql: str = Field(description="Regenerated from the checked tree, with the row cap applied; the only text to run")
+    sql: str = Field(
+        description="Regenerated from the checked tree, with the row cap applied; the only text to run"
+    )
     tables: tuple[str, ...]
     row_cap: int
     cap_applied: bool = Field(description="True if the cap was added or lowered, so more rows may exist")
@@ -276,7 +289,9 @@ Verdict = Annotated[ValidSql | RejectedSql, Field(discriminator="accepted")]
 # ---------------------------------------------------------------- execution
 
 
-SemanticType = Literal["currency", "percent", "date", "datetime", "count", "number", "text", "boolean", "id", "json"]
+SemanticType = Literal[
+    "currency", "percent", "date", "datetime", "count", "number", "text", "boolean", "id", "json"
+]
 
 
 class ColumnInfo(Message):
@@ -298,7 +313,9 @@ class ExecutionResult(Message):
     columns: tuple[ColumnInfo, ...]
     rows: tuple[tuple[Any, ...], ...]
     row_count: int
-    total_count: int | None = Field(description="Rows of the whole result; None if more than the counting bound")
+    total_count: int | None = Field(
+        description="Rows of the whole result; None if more than the counting bound"
+    )
     truncated: bool
     truncated_by: Literal["rows", "bytes"] | None = None
     execution_ms: float

@@ -15,11 +15,11 @@ from serve_app.contracts import (
     Interpretation,
     Prompt,
     Question,
+    RejectedSql,
     SchemaSnapshot,
     StageHealth,
     TokenChunk,
     ValidSql,
-    RejectedSql,
 )
 
 
