@@ -66,10 +66,14 @@ class QueryMaker:
         parts.append(self._maybe(0.06, "DISTINCT ") + self._maybe(0.04, f"DISTINCT ON ({self._name()}) "))
         parts.append(", ".join(self._target(depth) for _ in range(self.random.randint(1, 3))))
         if self.random.random() < 0.92:
-            parts.append("FROM " + ", ".join(self._from(depth) for _ in range(self.random.choice((1, 1, 1, 2)))))
+            parts.append(
+                "FROM " + ", ".join(self._from(depth) for _ in range(self.random.choice((1, 1, 1, 2))))
+            )
         parts.append(self._maybe(0.25, f"WHERE {self._condition(depth)}"))
         if self.random.random() < 0.2:
-            parts.append(f"GROUP BY {self._one((self._name(), self._name(), '1', f'ROLLUP ({self._name()})'))}")
+            parts.append(
+                f"GROUP BY {self._one((self._name(), self._name(), '1', f'ROLLUP ({self._name()})'))}"
+            )
             parts.append(self._maybe(0.4, f"HAVING max({self._name()}) IS NOT NULL"))
         parts.append(self._maybe(0.2, f"ORDER BY {self._one((self._name(), self._value(depth), '1'))}"))
         parts.append(self._maybe(0.15, "LIMIT 3"))
@@ -95,7 +99,9 @@ class QueryMaker:
         item = self._from_item(depth)
         while self.random.random() < 0.3:
             other = self._from_item(depth)
-            kind = self._one(("JOIN", "LEFT JOIN", "CROSS JOIN", "JOIN", "FULL JOIN", "JOIN", "LEFT JOIN", "NATURAL JOIN"))
+            kind = self._one(
+                ("JOIN", "LEFT JOIN", "CROSS JOIN", "JOIN", "FULL JOIN", "JOIN", "LEFT JOIN", "NATURAL JOIN")
+            )
             if kind in ("CROSS JOIN", "NATURAL JOIN"):
                 item = f"{item} {kind} {other}"
             elif self.random.random() < 0.4:
@@ -129,7 +135,12 @@ class QueryMaker:
         if depth > 0 and self.random.random() < 0.25:
             return f"EXISTS ({self.query(depth - 1)})"
         return self._one(
-            (f"{self._value(depth)} IS NOT NULL", "true", f"{self._name()} = {self._name()}", f"{self._name()} > 1")
+            (
+                f"{self._value(depth)} IS NOT NULL",
+                "true",
+                f"{self._name()} = {self._name()}",
+                f"{self._name()} > 1",
+            )
         )
 
     def _value(self, depth: int) -> str:

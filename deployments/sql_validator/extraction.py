@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from deployments.sql_validator.config import ValidatorConfig
 from deployments.sql_validator.grammar import GrammarError, Source, parse
 from deployments.sql_validator.rules import TEXT_RULES, TOKEN_RULES
-from deployments.sql_validator.rules.base import TokenText
+from deployments.sql_validator.rules.tokens import token_text
 
 _CONFIG = ValidatorConfig()
 # Outputs are bounded by the generator; more than this is not searched.
@@ -168,7 +168,7 @@ def _kinds(text: str) -> list[str]:
         return []
     source = Source(text)
     try:
-        tokens = TokenText(source, source.tokens(), _CONFIG)
+        tokens = token_text(source, _CONFIG)
         if any(rule(tokens) for rule in TOKEN_RULES):
             return []
         tree, _ = parse(source)

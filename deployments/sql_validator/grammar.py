@@ -45,17 +45,13 @@ class GrammarError(Exception):
 
 
 class Token(NamedTuple):
-    """One lexical token; offsets in characters of the text."""
+    """One lexical token; offsets in characters of the text. ``word`` is the text in lower case."""
 
     kind: int
     text: str
+    word: str
     start: int
     end: int
-
-    @property
-    def word(self) -> str:
-        """The token in lower case, to compare with keywords."""
-        return self.text.lower()
 
 
 class Source:
@@ -83,13 +79,16 @@ class Source:
             found = scan(self.sql).tokens
         except PgQueryError as fault:
             raise self.error(fault) from fault
-        data = self.data
         if self._ascii:
-            return tuple(Token(t.token, self.sql[t.start : t.end], t.start, t.end) for t in found)
+            sql = self.sql
+            return tuple(
+                Token(t.token, text := sql[t.start : t.end], text.lower(), t.start, t.end) for t in found
+            )
         return tuple(
             Token(
                 t.token,
-                data[t.start : t.end].decode("utf-8", "replace"),
+                text := self.data[t.start : t.end].decode("utf-8", "replace"),
+                text.lower(),
                 self.character(t.start),
                 self.character(t.end),
             )

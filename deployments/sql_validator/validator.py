@@ -22,10 +22,10 @@ from deployments.sql_validator.rules.base import (
     UNREADABLE,
     UNSAFE,
     ParsedStatement,
-    TokenText,
     TreeRule,
     violation,
 )
+from deployments.sql_validator.rules.tokens import token_text
 from deployments.sql_validator.tree import index, single_select
 from serve_app.contracts import Caller, RejectedSql, SchemaSnapshot, StageHealth, ValidSql, Violation
 
@@ -79,7 +79,7 @@ class Validator:
         for text_rule in TEXT_RULES:
             _stop_on(text_rule(sql, self.config))
         source = Source(sql)
-        text = TokenText(source, source.tokens(), self.config)
+        text = token_text(source, self.config)
         for token_rule in TOKEN_RULES:
             _stop_on(token_rule(text))
         tree, _ = parse(source)

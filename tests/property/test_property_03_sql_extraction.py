@@ -11,7 +11,26 @@ pytestmark = pytest.mark.property
 
 HARD_TEXT = st.lists(
     st.sampled_from(
-        ["```", ";", "select", "SELECT 1", "''", " ", "\n", "-- x", "/*", "*/", "it", "`", '"', "$$", "é", "\\", ".", "\n\n"]
+        [
+            "```",
+            ";",
+            "select",
+            "SELECT 1",
+            "''",
+            " ",
+            "\n",
+            "-- x",
+            "/*",
+            "*/",
+            "it",
+            "`",
+            '"',
+            "$$",
+            "é",
+            "\\",
+            ".",
+            "\n\n",
+        ]
     ),
     max_size=6,
 ).map("".join)
@@ -28,7 +47,7 @@ BLANKS = st.sampled_from([" ", "\n", "\n  ", " /* a; ``` select */ ", " -- it's;
 
 @st.composite
 def selects(draw: st.DrawFn, depth: int = 2) -> str:
-    """Valid SELECTs of many shapes; literals, names and comments hold what would end a statement elsewhere."""
+    """Valid SELECTs of many shapes; literals, names and comments hold what ends a statement elsewhere."""
     blank = draw(BLANKS)
     parts = ["SELECT", ", ".join(draw(st.lists(VALUES, min_size=1, max_size=3)))]
     if draw(st.booleans()):
@@ -48,7 +67,21 @@ def selects(draw: st.DrawFn, depth: int = 2) -> str:
     return sql
 
 
-WORDS = ["that", "we", "select", "with", "from", "the", "it's", "query", "table", "update", "rows;", "e.g.", "don't"]
+WORDS = [
+    "that",
+    "we",
+    "select",
+    "with",
+    "from",
+    "the",
+    "it's",
+    "query",
+    "table",
+    "update",
+    "rows;",
+    "e.g.",
+    "don't",
+]
 PROSE = st.lists(st.sampled_from(WORDS), min_size=1, max_size=8).map(
     lambda words: "Here " + " ".join(words) + " you see"
 )
@@ -94,7 +127,10 @@ def test_exactly_the_select_of_an_output_comes_out(data: st.DataObject) -> None:
     assert extract_sql(output) == sql
 
 
-@given(st.text(max_size=400) | st.lists(st.sampled_from(["select", "from", "```", "'", ";", "(", "x", "\n", "$$"])).map(" ".join))
+@given(
+    st.text(max_size=400)
+    | st.lists(st.sampled_from(["select", "from", "```", "'", ";", "(", "x", "\n", "$$"])).map(" ".join)
+)
 @settings(max_examples=200, deadline=None)
 def test_any_text_gives_a_part_of_itself_or_nothing(text: str) -> None:
     found = extract_sql(text)

@@ -12,10 +12,11 @@ from serve_app.contracts import Violation
 
 @dataclass(frozen=True, slots=True)
 class TokenText:
-    """A statement as its tokens, before any parser."""
+    """A statement as its tokens, before any parser. ``code`` leaves out the comments."""
 
     source: Source
     tokens: tuple[Token, ...]
+    code: tuple[Token, ...]
     config: ValidatorConfig
 
 

@@ -7,11 +7,11 @@ literal rules refuse the forms that the two lexers cut differently.
 
 import re
 import unicodedata
-from collections.abc import Iterator
 
 from sqlglot.dialects.postgres import Postgres
 
-from deployments.sql_validator.grammar import Token, pg
+from deployments.sql_validator.config import ValidatorConfig
+from deployments.sql_validator.grammar import Source, Token, pg
 from deployments.sql_validator.rules.base import TOO_COMPLEX, UNREADABLE, TokenRule, TokenText, violation
 from serve_app.contracts import Violation
 
@@ -31,7 +31,7 @@ _TYPE_WORDS = frozenset(
 
 # Tokens that nest the tree one level deeper each; the next comma, AND, OR or clause starts a new chain.
 _CHAIN_WORDS = frozenset(
-    {"is", "not", "collate", "at", "isnull", "notnull", "like", "ilike", "similar", "in", "between"}
+    {"::", "is", "not", "collate", "at", "isnull", "notnull", "like", "ilike", "similar", "in", "between"}
 )
 _SET_WORDS = frozenset({"union", "intersect", "except"})
 _CHAIN_ENDS = frozenset(
@@ -72,7 +72,7 @@ def bounded_nesting(text: TokenText) -> list[Violation]:
     """Brackets and CASE to ``max_depth``, calls named like types and arrays to ``max_type_call_depth``."""
     frames: list[bool] = []
     before = ""
-    for token in _code(text.tokens):
+    for token in text.code:
         word = token.word
         if word in _OPEN or word == "case":
             frames.append(word == "[" or (word == "(" and before in _TYPE_WORDS))
@@ -89,63 +89,45 @@ def bounded_nesting(text: TokenText) -> list[Violation]:
 
 
 def bounded_chains(text: TokenText) -> list[Violation]:
-    """At most ``max_chain`` operators in one expression, set operations and joins in one query."""
-    frames = [_Chains()]
-    for token in _code(text.tokens):
+    """At most ``max_chain`` operators in one expression, and joins or set operations in one query."""
+    longest = text.config.max_chain
+    around: list[tuple[int, int, int]] = []
+    operators = sets = joins = prefixes = 0
+    for token in text.code:
         word = token.word
         if word in _OPEN:
-            frames.append(_Chains())
+            around.append((operators, sets, joins))
+            operators = sets = joins = prefixes = 0
         elif word in _CLOSE:
-            if len(frames) > 1:
-                frames.pop()
+            operators, sets, joins = around.pop() if around else (operators, sets, joins)
+            prefixes = 0
+        elif word == "," or word in _CHAIN_ENDS:
+            operators = prefixes = 0
+        elif word in _SET_WORDS:
+            sets, operators, joins = sets + 1, 0, 0
+        elif word == "join":
+            joins += 1
+        elif word[0] in _OPERATOR_CHARACTERS or word in _CHAIN_WORDS:
+            operators, prefixes = operators + 1, prefixes + 1
         else:
-            frames[-1].add(token, word)
-            longest = frames[-1].longest
-            if longest > text.config.max_chain:
-                reason = f"more than {text.config.max_chain} operators, joins or set operations in a row"
-                return [violation("nesting", reason, TOO_COMPLEX, token.start)]
-            if frames[-1].prefixes > _PREFIX_RUN:
-                reason = f"more than {_PREFIX_RUN} signs or NOTs in front of one value"
-                return [violation("nesting", reason, TOO_COMPLEX, token.start)]
+            prefixes = 0
+        if operators > longest or sets > longest or joins > longest:
+            reason = f"more than {longest} operators, joins or set operations in a row"
+            return [violation("nesting", reason, TOO_COMPLEX, token.start)]
+        if prefixes > _PREFIX_RUN:
+            reason = f"more than {_PREFIX_RUN} signs or NOTs in front of one value"
+            return [violation("nesting", reason, TOO_COMPLEX, token.start)]
     return []
 
 
-class _Chains:
-    """Lengths of the chains that are open between one pair of brackets."""
-
-    def __init__(self) -> None:
-        self.operators = 0
-        self.set_operations = 0
-        self.joins = 0
-        self.prefixes = 0
-
-    @property
-    def longest(self) -> int:
-        return max(self.operators, self.set_operations, self.joins)
-
-    def add(self, token: Token, word: str) -> None:
-        if word == "," or word in _CHAIN_ENDS:
-            self.operators = self.prefixes = 0
-        elif word in _SET_WORDS:
-            self.set_operations += 1
-            self.operators = self.joins = 0
-        elif word == "join":
-            self.joins += 1
-        elif word in _CHAIN_WORDS or _is_operator(token):
-            self.operators += 1
-            self.prefixes += 1
-        else:
-            self.prefixes = 0
-
-
 def _is_operator(token: Token) -> bool:
-    return token.text[0] in _OPERATOR_CHARACTERS or token.text == "::"
+    return token.text[0] in _OPERATOR_CHARACTERS
 
 
 def plain_literals(text: TokenText) -> list[Violation]:
     """Only '…' strings on one piece, decimal numbers and "…" identifiers without invisible characters."""
     found = []
-    for token in _code(text.tokens):
+    for token in text.code:
         form = _refused_form(token)
         if form:
             reason = f"{form} is not allowed; write a plain '…' literal or name"
@@ -204,8 +186,14 @@ def nothing_between(text: TokenText) -> list[Violation]:
     return []
 
 
-def _code(tokens: tuple[Token, ...]) -> Iterator[Token]:
-    return (t for t in tokens if t.kind not in _COMMENTS)
+def token_text(source: Source, config: ValidatorConfig) -> TokenText:
+    """Cut a text into tokens.
+
+    Raises:
+        GrammarError: a literal, identifier or comment does not end.
+    """
+    tokens = source.tokens()
+    return TokenText(source, tokens, tuple(t for t in tokens if t.kind not in _COMMENTS), config)
 
 
 TOKEN_RULES: tuple[TokenRule, ...] = (
