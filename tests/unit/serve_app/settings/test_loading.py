@@ -1,0 +1,169 @@
+"""Settings from environment and file: precedence, types, and every fault at once."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from serve_app.errors import ConfigurationError
+from serve_app.settings import Settings, load_settings
+from serve_app.settings.registry import SettingInfo, readme_table, settings_table
+
+
+def write(folder: Path, values: Any) -> Path:
+    path = folder / "settings.yaml"
+    path.write_text(values if isinstance(values, str) else yaml.safe_dump(values), encoding="utf-8")
+    return path
+
+
+def faults_of(environ: dict[str, str] | None = None, file: Path | None = None) -> list[str]:
+    with pytest.raises(ConfigurationError) as raised:
+        load_settings(environ or {}, file)
+    return raised.value.message.splitlines()[1:]
+
+
+def test_nothing_set_gives_the_defaults() -> None:
+    assert load_settings({}) == Settings()
+
+
+def test_the_kept_names_have_the_kept_defaults() -> None:
+    defaults = {s.variable: s.default for s in settings_table()}
+    assert defaults["MISTRAL_TEMPERATURE"] == "0.1"
+    assert defaults["MISTRAL_MAX_TOKENS"] == "512"
+    assert defaults["MISTRAL_MAX_RETRIES"] == "3"
+    assert defaults["MISTRAL_RETRY_DELAY"] == "1.0"
+    assert defaults["MISTRAL_GENERATION_TIMEOUT"] == "30.0"
+    assert defaults["MISTRAL_MAX_CONVERSATION_HISTORY"] == "5"
+    assert defaults["MISTRAL_MAX_CONTEXT_TOKENS"] == "2000"
+    kept = (
+        "MISTRAL_MODEL MISTRAL_QUANTIZATION DATABASE_URL SUPABASE_URL SUPABASE_KEY LOG_LEVEL LOG_FILE "
+        "ENABLE_MISTRAL USE_FINETUNED_MODEL FINETUNED_MODEL_PATH"
+    )
+    assert set(kept.split()) <= defaults.keys()
+
+
+def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
+    file = write(tmp_path, {"generation": {"temperature": 0.7, "top_k": 3}})
+    settings = load_settings({"MISTRAL_TEMPERATURE": "0.2", "PLUMBLINE_CONFIG": str(file)})
+    assert (settings.generation.temperature, settings.generation.top_k) == (0.2, 3)
+
+
+def test_an_empty_variable_counts_as_unset() -> None:
+    assert load_settings({"DATABASE_URL": "", "MISTRAL_TOP_K": ""}) == Settings()
+
+
+def test_sections_without_values_are_defaults(tmp_path: Path) -> None:
+    assert load_settings({}, write(tmp_path, "generation:\nlimits: {}\n")) == Settings()
+    assert load_settings({}, write(tmp_path, "")) == Settings()
+
+
+def test_every_fault_is_told_at_once_with_variable_value_and_what_is_allowed(tmp_path: Path) -> None:
+    file = write(tmp_path, {"generation": {"top_p": 7, "topk": 1}, "servr": {}, "limits": 3})
+    told = faults_of(
+        {
+            "MISTRAL_TEMPERATURE": "hot",
+            "MISTRAL_TEMPRATURE": "1",
+            "PLUMBLINE_PORT": "99999",
+            "LOG_LEVEL": "LOUD",
+        },
+        file,
+    )
+    for expected in (
+        "- generation.topk: is not a setting; did you mean top_k?",
+        "- servr: is not a setting; did you mean server?",
+        "- limits: is 3; allowed: a mapping of settings",
+        "- MISTRAL_TEMPRATURE: is not a setting; did you mean MISTRAL_TEMPERATURE?",
+        "- MISTRAL_TEMPERATURE: is 'hot'; Input should be a valid number, unable to parse string as a number; "
+        "allowed: number >= 0.0 <= 2.0",
+        "- generation.top_p (MISTRAL_TOP_P): is 7; Input should be less than or equal to 1; "
+        "allowed: number > 0.0 <= 1.0",
+    ):
+        assert expected in told
+    assert any(line.startswith("- PLUMBLINE_PORT: is '99999'") for line in told)
+    assert any("allowed: DEBUG, INFO, WARNING, ERROR, CRITICAL" in line for line in told)
+    assert len(told) == 8
+
+
+def test_rules_across_fields_are_told_beside_wrong_fields() -> None:
+    told = faults_of({"USE_FINETUNED_MODEL": "true", "MISTRAL_QUANTIZATION": "2bit"})
+    assert any("MISTRAL_QUANTIZATION: is '2bit'" in line for line in told)
+    assert any("FINETUNED_MODEL_PATH must name an existing folder" in line for line in told)
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        {"DATABASE_URL": "mysql://ann:hunter2@db/x"},
+        {"SUPABASE_URL": "https://abc.supabase.co", "SUPABASE_KEY": "eyJhunter2"},
+        {"DATABASE_URL": "postgresql://ann:hunter2@db/x", "MISTRAL_TOP_K": "-1"},
+    ],
+)
+def test_secrets_are_masked_in_faults_and_representations(secret: dict[str, str]) -> None:
+    assert "hunter2" not in "\n".join(faults_of(secret))
+    good = {k: v for k, v in secret.items() if v.startswith("postgresql")}
+    assert "hunter2" not in repr(load_settings(good))
+
+
+def test_the_database_url_is_given_or_made_of_the_former_names() -> None:
+    assert load_settings({}).database.dsn() is None
+    given = load_settings({"DATABASE_URL": "postgres://u:p@h/d", "SUPABASE_URL": "https://x.supabase.co",
+                           "SUPABASE_KEY": "k"}).database.dsn()  # fmt: skip
+    assert given is not None
+    assert given.get_secret_value() == "postgres://u:p@h/d"
+    made = load_settings({"SUPABASE_URL": "https://abc.supabase.co", "SUPABASE_KEY": "p/w"}).database.dsn()
+    assert made is not None
+    assert made.get_secret_value() == "postgresql://postgres:p%2Fw@db.abc.supabase.co:5432/postgres"
+    assert "SUPABASE_KEY must hold" in faults_of({"SUPABASE_URL": "https://abc.supabase.co"})[0]
+    assert (
+        "allowed: https://<project>.supabase.co"
+        in faults_of({"SUPABASE_URL": "http://abc", "SUPABASE_KEY": "k"})[0]
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [("a: [", "is not YAML"), ("- 1", "holds a list; allowed: a mapping"), ("\x00\xff", "is not YAML")],
+)
+def test_unreadable_files_are_faults(tmp_path: Path, content: str, problem: str) -> None:
+    assert problem in faults_of(file=write(tmp_path, content))[0]
+
+
+def test_a_file_that_is_named_must_exist_and_be_text(tmp_path: Path) -> None:
+    assert "cannot be read" in faults_of({"PLUMBLINE_CONFIG": str(tmp_path / "no.yaml")})[0]
+    (tmp_path / "latin.yaml").write_bytes(b"a: \xe9\n")
+    assert "not UTF-8" in faults_of(file=tmp_path / "latin.yaml")[0]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "allowed"),
+    [
+        ("PLUMBLINE_POLICY", "nope", "a file under configs/policies/"),
+        ("PLUMBLINE_MODEL_PROFILE", "nope", "a file under configs/models/"),
+        ("PLUMBLINE_DOMAIN_PACK", "/nope", "a folder that holds domain.yaml"),
+        ("LOG_FILE", "/nope/x.log", "a file in an existing folder"),
+    ],
+)
+def test_what_does_not_exist_is_told_before_the_start(variable: str, value: str, allowed: str) -> None:
+    (told,) = faults_of({variable: value})
+    assert told.startswith(f"- {variable}: is ")
+    assert allowed in told
+
+
+def test_the_log_level_is_taken_in_any_case() -> None:
+    assert load_settings({"LOG_LEVEL": "warning"}).logging.level == "WARNING"
+
+
+@pytest.mark.parametrize("setting", settings_table(), ids=lambda s: s.path)
+def test_every_setting_is_described_and_bounded(setting: SettingInfo) -> None:
+    assert setting.description
+    assert setting.description[0].isupper()
+    assert "|" not in setting.description
+    assert setting.allowed
+
+
+def test_names_are_unique_and_the_table_lists_them_all() -> None:
+    table = settings_table()
+    assert len({s.variable for s in table}) == len({s.path for s in table}) == len(table)
+    assert len(readme_table().splitlines()) == len(table) + 2
+    assert "prompt.profile" not in {s.path for s in table}

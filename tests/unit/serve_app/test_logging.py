@@ -1,0 +1,76 @@
+"""Logs: JSON lines, to a file too, without credentials."""
+
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from serve_app.contracts import Caller
+from serve_app.errors import ExecutionFailed
+from serve_app.logging import LOGGER, configure_logging, log_error
+
+
+@pytest.fixture
+def restored() -> Iterator[None]:
+    logger = logging.getLogger(LOGGER)
+    before = (logger.level, logger.propagate, list(logger.handlers))
+    yield
+    for handler in logger.handlers:
+        if handler not in before[2]:
+            handler.close()
+    logger.level, logger.propagate, logger.handlers = before
+
+
+def lines_of(file: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.mark.usefixtures("restored")
+def test_lines_are_json_with_time_level_and_deployment(tmp_path: Path) -> None:
+    file = tmp_path / "log.jsonl"
+    for _ in range(2):
+        configure_logging("INFO", file, "Executor")
+    logger = logging.getLogger("plumbline.pipeline")
+    logger.info("stage", extra={"request_id": "r", "question": "¿Cuánto?"})
+    logger.debug("not this")
+    (line,) = lines_of(file)
+    assert (line["message"], line["level"], line["deployment"]) == ("stage", "INFO", "Executor")
+    assert (line["request_id"], line["question"]) == ("r", "¿Cuánto?")
+    assert line["time"]
+
+
+@pytest.mark.usefixtures("restored")
+@pytest.mark.parametrize("secret", ["hunter2", "p@ss", "a:b%2F"])
+def test_credentials_of_urls_are_masked_even_in_stack_traces(tmp_path: Path, secret: str) -> None:
+    file = tmp_path / "log.jsonl"
+    configure_logging("INFO", file, "Executor")
+    try:
+        raise ValueError(f"cannot connect to postgresql://ann:{secret}@db.example/x")
+    except ValueError as raised:
+        log_error(raised, "r-9")
+    text = file.read_text(encoding="utf-8")
+    assert secret not in text
+    assert "postgresql://***@db.example/x" in text
+
+
+@pytest.mark.usefixtures("restored")
+def test_an_error_says_whose_question_it_was(tmp_path: Path) -> None:
+    file = tmp_path / "log.jsonl"
+    configure_logging("ERROR", file, "Ingress")
+    caller = Caller(user_id="ann", organization_id="acme")
+    log_error(ExecutionFailed(detail="relation x"), "r-1", caller, "How many?", "c-1")
+    (line,) = lines_of(file)
+    expected = {
+        "request_id": "r-1",
+        "error_type": "execution_failed",
+        "error_detail": "relation x",
+        "user_id": "ann",
+        "organization_id": "acme",
+        "question": "How many?",
+        "conversation_id": "c-1",
+    }
+    assert expected.items() <= line.items()
+    assert "ExecutionFailed" in line["exc_info"]
