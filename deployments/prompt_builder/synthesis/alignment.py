@@ -9,7 +9,9 @@ from deployments.prompt_builder.query_spec.walk import rebuild, walk
 from deployments.prompt_builder.synthesis.slots import Extracted, Slot
 from serve_app.contracts import Link
 
-_FUNCTION_WORDS = frozenset(["in", "on", "for", "during", "the", "of", "from", "over", "dated", "back", "within", "at"])
+_FUNCTION_WORDS = frozenset(
+    ["in", "on", "for", "during", "the", "of", "from", "over", "dated", "back", "within", "at"]
+)
 _WORD = re.compile(r"[^\W_]+")
 _PUNCTUATION = "?.!,;: "
 

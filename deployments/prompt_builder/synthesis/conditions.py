@@ -63,14 +63,24 @@ class ConditionSampler:
             cond = self._draw(table, taken, rich)
             if cond is None:
                 continue
-            key = f"{cond.owner}.{cond.column}"
-            if key in taken:
+            keys = self._keys(cond)
+            if keys & taken:
                 continue
-            taken.add(key)
+            taken |= keys
             if cond.owner != table and cond.kind in ("name", "names"):
                 taken.update(f"{cond.owner}.{f}" for f in self.world.tables[cond.owner].fields)
             found.append(cond)
         return tuple(found)
+
+    def _keys(self, cond: Cond) -> set[str]:
+        """The columns a condition speaks of; a predicate's are those of its expression."""
+        keys = {f"{cond.owner}.{cond.column}"}
+        derived = self.lexicon.derived(cond.owner, cond.column)
+        if derived is not None:
+            keys |= {
+                f"{cond.owner}.{c}" for c in self.world.tables[cond.owner].fields if c in derived.expression
+            }
+        return keys
 
     def _draw(self, table: str, taken: set[str], rich: bool) -> Cond | None:
         info = self.world.tables[table]
@@ -228,9 +238,8 @@ class ConditionSampler:
     def amount(self, table: str, chosen: tuple[str, Expr, str, str | None]) -> Cond:
         name, ref, semantic, unit = chosen
         if self.rng.random() < 0.12:
-            slots = sorted(
-                (number_slot(self.rng, semantic, unit) for _ in range(2)), key=lambda s: float(s.value)
-            )
+            drawn = {s.value: s for s in (number_slot(self.rng, semantic, unit) for _ in range(8))}
+            slots = sorted(list(drawn.values())[:2], key=lambda s: float(s.value))
             low, high = (self.slots.add(s) for s in slots)
             return Cond("between", table, name, Between(ref, low, high), (low, high))
         key = self.rng.choice(("more", "more", "more", "less", "less", "at_least", "at_most", "equal"))

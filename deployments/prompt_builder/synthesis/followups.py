@@ -47,7 +47,9 @@ class Change:
 class FollowUps:
     """Changes one meaning; made per turn, for the turn's slots."""
 
-    def __init__(self, rng: random.Random, world: World, lexicon: Lexicon, slots: SlotTable, year: int) -> None:
+    def __init__(
+        self, rng: random.Random, world: World, lexicon: Lexicon, slots: SlotTable, year: int
+    ) -> None:
         self.rng = rng
         self.world = world
         self.slots = slots
@@ -101,7 +103,13 @@ class FollowUps:
         if plain and self.rng.random() < 0.6:
             values = self.voice.joined(self.voice.value_words(cond))
             if cond.kind == "word" and cond.owner == spec.table and self.rng.random() < 0.6:
-                values = self.rng.choice((f"the {values} ones", f"{values} ones", f"{values} {self.lexicon.noun(self.rng, spec.table)}"))
+                values = self.rng.choice(
+                    (
+                        f"the {values} ones",
+                        f"{values} ones",
+                        f"{values} {self.lexicon.noun(self.rng, spec.table)}",
+                    )
+                )
             return self.say("only", x=values)
         if cond.owner != spec.table and self.rng.random() < 0.4:
             return self.say("only", x=self.voice.noun_phrase(cond.owner, (cond,)))
@@ -120,8 +128,14 @@ class FollowUps:
 
     def change_exclude(self, spec: QuerySpec) -> tuple[QuerySpec, str] | None:
         taken = {f"{n.table}.{n.column}" for n in walk(spec) if isinstance(n, ColumnRef)}
-        options = [f for t in self.world.kin(spec.table) for f in self.world.tables[t].of_role("lookup", "name")]
-        options = [f for f in options if f.key not in taken and f.values and (f.table == spec.table or f.role == "name")]
+        options = [
+            f for t in self.world.kin(spec.table) for f in self.world.tables[t].of_role("lookup", "name")
+        ]
+        options = [
+            f
+            for f in options
+            if f.key not in taken and f.values and (f.table == spec.table or f.role == "name")
+        ]
         if not options:
             return None
         field = self.rng.choice(options)
@@ -129,9 +143,13 @@ class FollowUps:
         if field.role == "lookup":
             word = self.lexicon.word(self.rng, field.table, field.name, value)
             node = Compare("!=", field.ref, TextLiteral(value))
-            return replace(spec, where=(*spec.where, node)), self.say("exclude", x=self.rng.choice((f"the {word} ones", word, f"{word} ones")))
+            return replace(spec, where=(*spec.where, node)), self.say(
+                "exclude", x=self.rng.choice((f"the {word} ones", word, f"{word} ones"))
+            )
         mark = self.slots.add(name_slot(self.rng, field, value))
-        return replace(spec, where=(*spec.where, Compare("!=", field.ref, mark))), self.say("exclude", x=self.slots.mark(mark))
+        return replace(spec, where=(*spec.where, Compare("!=", field.ref, mark))), self.say(
+            "exclude", x=self.slots.mark(mark)
+        )
 
     def change_swap(self, spec: QuerySpec) -> tuple[QuerySpec, str] | None:
         """Another value in place of one of the conditions."""
@@ -166,7 +184,11 @@ class FollowUps:
         if field.role == "lookup":
             word = self.lexicon.word(self.rng, field.table, field.name, value)
             ones = self.lexicon.usage(field.table, field.name) == "state"
-            said = self.rng.choice((f"the {word} ones", f"{word} ones", word)) if ones else self.rng.choice((word, word, f"the {word}"))
+            said = (
+                self.rng.choice((f"the {word} ones", f"{word} ones", word))
+                if ones
+                else self.rng.choice((word, word, f"the {word}"))
+            )
             return Compare("=", column, TextLiteral(value)), said
         if field.role != "name":
             return None
@@ -200,12 +222,20 @@ class FollowUps:
             return replace(spec, where=rest), self.say("drop_date", x="that period")
         info = self.world.tables[column.table]
         label = column.column == info.label
-        singular = self.lexicon.noun(self.rng, column.table, plural=False) if label else self.lexicon.term(self.rng, column.table, column.column)
+        singular = (
+            self.lexicon.noun(self.rng, column.table, plural=False)
+            if label
+            else self.lexicon.term(self.rng, column.table, column.column)
+        )
         plural = self.voice.group_nouns(column.table, column.column)
         if isinstance(cond, Compare) and isinstance(cond.right, TextLiteral):
             said = self.lexicon.word(self.rng, column.table, column.column, cond.right.value)
             return replace(spec, where=rest), self.say("drop", dim=singular, dims=plural, x=said)
-        return (replace(spec, where=rest), self.say("drop", dim=singular, dims=plural, x="that")) if label else None
+        return (
+            (replace(spec, where=rest), self.say("drop", dim=singular, dims=plural, x="that"))
+            if label
+            else None
+        )
 
     # groups and aggregates
 
@@ -216,13 +246,17 @@ class FollowUps:
         dimension = self._dimension(spec)
         if dimension is None:
             return None
-        return self._with_dimension(spec, dimension), self._by("group", dimension)
+        return self._with_dimension(spec, dimension), self._by("group", spec, dimension)
 
     def _dimension(self, spec: QuerySpec) -> Dimension | None:
         if self.rng.random() < 0.25 and (bucket := self.pieces.bucket(spec.table)):
             return bucket
         fixed = {_column_of(c) for c in spec.where if isinstance(c, Compare) and c.operator == "="}
-        options = [d for d in self.pieces.dimensions(spec.table) if d.expression not in fixed and d.expression not in spec.show]
+        options = [
+            d
+            for d in self.pieces.dimensions(spec.table)
+            if d.expression not in fixed and d.expression not in spec.show
+        ]
         return self.rng.choice(options) if options else None
 
     def _with_dimension(self, spec: QuerySpec, dimension: Dimension) -> QuerySpec:
@@ -230,22 +264,35 @@ class FollowUps:
         sort: tuple[SortKey, ...] = (SortKey(dimension.expression),) if dimension.part else ()
         keys = self.world.tables[spec.table].optional_keys
         touched = {n.table for c in spec.where for n in walk(c) if isinstance(n, ColumnRef)}
-        kept = self.pieces.kept(spec.table, (dimension,), ()) if dimension.owner in keys and dimension.owner not in touched else ()
+        kept = (
+            self.pieces.kept(spec.table, (dimension,), ())
+            if dimension.owner in keys and dimension.owner not in touched
+            else ()
+        )
         kept = tuple(k for k in kept if k not in spec.where)
         return QuerySpec(spec.table, (dimension.expression, *measures), where=(*spec.where, *kept), sort=sort)
 
-    def _by(self, key: str, dimension: Dimension) -> str:
-        singular, plural = self.voice.dimension(dimension)
-        return self.say(key, by=self.voice.by((dimension,)), dim=singular, dims=plural)
+    def _by(self, key: str, spec: QuerySpec, dimension: Dimension) -> str:
+        singular, plural = self.voice.dimension(dimension, spec.table)
+        return self.say(key, by=self.voice.by((dimension,), spec.table), dim=singular, dims=plural)
 
     def change_regroup(self, spec: QuerySpec) -> tuple[QuerySpec, str] | None:
         if len(_dimensions(spec)) != 1 or not self._grouped(spec) or spec.limit_per or spec.limit:
             return None
         dimension = self._dimension(spec)
-        return (self._with_dimension(spec, dimension), self._by("regroup", dimension)) if dimension else None
+        return (
+            (self._with_dimension(spec, dimension), self._by("regroup", spec, dimension))
+            if dimension
+            else None
+        )
 
     def change_ungroup(self, spec: QuerySpec) -> tuple[QuerySpec, str] | None:
-        if len(_dimensions(spec)) != 1 or not self._grouped(spec) or spec.limit or any(_aggregated(c) for c in spec.where):
+        if (
+            len(_dimensions(spec)) != 1
+            or not self._grouped(spec)
+            or spec.limit
+            or any(_aggregated(c) for c in spec.where)
+        ):
             return None
         measures = tuple(e for e in spec.show if isinstance(e, Aggregate))
         if len(measures) != len(spec.show) - 1:
@@ -263,12 +310,14 @@ class FollowUps:
             return None
         if spec.distinct and len(spec.show) == 1:
             shown = (*spec.show, Aggregate("count"))
-            return QuerySpec(spec.table, shown, where=spec.where), self.rng.choice(("how many each", "how many for each", "with counts", "and how many each"))
+            return QuerySpec(spec.table, shown, where=spec.where), self.rng.choice(
+                ("how many each", "how many for each", "with counts", "and how many each")
+            )
         dimension = self._dimension(spec)
         if dimension is None:
             return None
         base = QuerySpec(spec.table, (Aggregate("count"),), where=spec.where)
-        return self._with_dimension(base, dimension), self._by("count_by", dimension)
+        return self._with_dimension(base, dimension), self._by("count_by", spec, dimension)
 
     def change_total(self, spec: QuerySpec) -> tuple[QuerySpec, str] | None:
         if self._grouped(spec) or spec.limit or spec.distinct:
@@ -285,10 +334,16 @@ class FollowUps:
         """Another measure in place of, or beside, the aggregate."""
         if not self._grouped(spec):
             return None
-        places = [i for i, e in enumerate(spec.show) if isinstance(e, Aggregate) and not e.conditions and not e.table]
+        places = [
+            i
+            for i, e in enumerate(spec.show)
+            if isinstance(e, Aggregate) and not e.conditions and not e.table
+        ]
         if len(places) != 1 or any(_aggregated(c) for c in spec.where) or spec.limit:
             return None
-        measure = self.pieces.count(spec.table) if self.rng.random() < 0.25 else self.pieces.measure(spec.table)
+        measure = (
+            self.pieces.count(spec.table) if self.rng.random() < 0.25 else self.pieces.measure(spec.table)
+        )
         if measure is None or measure.expression in spec.show:
             return None
         noun = self.voice.measure_of(measure, ()) if measure.name == "count" else self.voice._bare(measure)
@@ -296,7 +351,10 @@ class FollowUps:
         if self.rng.random() < 0.3:
             return replace(spec, show=(*spec.show, measure.expression)), self.say("also_measure", m=noun)
         shown = (*spec.show[:index], measure.expression, *spec.show[index + 1 :])
-        sort = tuple(SortKey(measure.expression, k.descending) if isinstance(k.expression, Aggregate) else k for k in spec.sort)
+        sort = tuple(
+            SortKey(measure.expression, k.descending) if isinstance(k.expression, Aggregate) else k
+            for k in spec.sort
+        )
         return replace(spec, show=shown, sort=sort), self.say("other_measure", m=noun)
 
     # order and size
@@ -318,7 +376,9 @@ class FollowUps:
                 return None
             order = Order(key, self.rng.random() < 0.65)
         text = self.voice.order_tail(order)
-        return replace(spec, sort=(SortKey(order.key.expression, order.descending),)), self.say("order", order=text)
+        return replace(spec, sort=(SortKey(order.key.expression, order.descending),)), self.say(
+            "order", order=text
+        )
 
     def change_top(self, spec: QuerySpec) -> tuple[QuerySpec, str] | None:
         """The first few of a list, the largest groups, more or fewer of them, the next ones."""
@@ -341,7 +401,9 @@ class FollowUps:
         if self.rng.random() < 0.25:
             return replace(spec, sort=(SortKey(keys[0], True),), limit=ONE), self.say("top_one")
         up = self.rng.random() < 0.88
-        return replace(spec, sort=(SortKey(keys[0], up),), limit=mark), self.say("top" if up else "bottom", n=n)
+        return replace(spec, sort=(SortKey(keys[0], up),), limit=mark), self.say(
+            "top" if up else "bottom", n=n
+        )
 
     # columns
 
@@ -358,7 +420,9 @@ class FollowUps:
         shown = spec.show or self.pieces.show(spec.table, ())
         if not shown:
             shown = self._identity(spec.table)
-        return replace(spec, show=tuple(dict.fromkeys((*shown, *(c.expression for c in columns))))), self._columns(spec, columns)
+        return replace(
+            spec, show=tuple(dict.fromkeys((*shown, *(c.expression for c in columns))))
+        ), self._columns(spec, columns)
 
     def _identity(self, table: str) -> tuple[Expr, ...]:
         info = self.world.tables[table]
@@ -366,11 +430,23 @@ class FollowUps:
 
     def _group_columns(self, spec: QuerySpec) -> tuple[QuerySpec, str] | None:
         """Columns of the things that groups stand for: "their ratings"."""
-        owners = [d.table for d in _dimensions(spec) if isinstance(d, ColumnRef) and self.world.tables.get(d.table) and self.world.tables[d.table].label == d.column]
+        owners = [
+            d.table
+            for d in _dimensions(spec)
+            if isinstance(d, ColumnRef)
+            and self.world.tables.get(d.table)
+            and self.world.tables[d.table].label == d.column
+        ]
         if len(owners) != 1 or spec.limit_per:
             return None
         info = self.world.tables[owners[0]]
-        options = [f for f in info.fields.values() if f.role in ("lookup", "measure", "date", "name") and f.name != info.label and f.ref not in spec.show]
+        options = [
+            f
+            for f in info.fields.values()
+            if f.role in ("lookup", "measure", "date", "name")
+            and f.name != info.label
+            and f.ref not in spec.show
+        ]
         if not options:
             return None
         field = self.rng.choice(options)
@@ -378,10 +454,10 @@ class FollowUps:
         return replace(spec, show=(*spec.show, field.ref)), self._columns(spec, (column,))
 
     def _columns(self, spec: QuerySpec, columns: tuple[Attribute, ...]) -> str:
-        nouns = [self.voice.column_noun(c) for c in columns]
+        nouns = [self.voice.column_noun(c, spec.table) for c in columns]
         if len(columns) == 1:
             field = self.world.field(columns[0].owner, columns[0].column)
-            plural = self.voice.group_nouns(columns[0].owner, columns[0].column)
+            plural = self.voice.group_nouns(columns[0].owner, columns[0].column, spec.table)
             if field is not None and field.role == "name" and self.rng.random() < 0.5:
                 return self.say("names", cols=plural)
             if self.rng.random() < 0.5:
@@ -397,7 +473,9 @@ class FollowUps:
         if measure is None:
             return None
         shown = (ColumnRef(spec.table, info.label), measure.expression)
-        return replace(spec, show=shown, sort=(), limit=spec.limit if spec.sort else None), self.say("child", m=self.voice.measure_noun(measure))
+        return replace(spec, show=shown, sort=(), limit=spec.limit if spec.sort else None), self.say(
+            "child", m=self.voice.measure_noun(measure)
+        )
 
 
 def _argument(aggregate: Aggregate) -> tuple[str, str]:
@@ -419,5 +497,3 @@ def _aggregated(node: Any) -> bool:
 
 def _dimensions(spec: QuerySpec) -> list[Expr]:
     return [e for e in spec.show if isinstance(e, (ColumnRef, DateBucket))]
-
-

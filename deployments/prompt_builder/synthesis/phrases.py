@@ -67,8 +67,20 @@ class DerivedPhrases(PhraseModel):
     smallest: tuple[str, ...] = ()
 
 
+class FormulaPhrases(PhraseModel):
+    """A measure made of aggregates, in the query specification's language: "(sum(a) / sum(b))"."""
+
+    expression: str
+    nouns: tuple[str, ...]
+    asks: tuple[str, ...] = ()
+
+
 class TablePhrases(PhraseModel):
-    """Phrases about the rows of one table."""
+    """Phrases about the rows of one table.
+
+    ``mass`` nouns do not name rows; ``persons``: a dimension and the lookup column whose words can name its members;
+    ``dims``: further nouns of a dimension when this table is counted; ``entities``: a name column and what it fixes.
+    """
 
     singular: tuple[str, ...] = ()
     plural: tuple[str, ...] = ()
@@ -81,7 +93,11 @@ class TablePhrases(PhraseModel):
     columns: dict[str, ColumnPhrases] = {}
     derived: dict[str, DerivedPhrases] = {}
     lasts: tuple[str, ...] = ()
-    skip_group: tuple[str, ...] = ()
+    mass: tuple[str, ...] = ()
+    persons: dict[str, str] = {}
+    dims: dict[str, tuple[str, ...]] = {}
+    entities: dict[str, tuple[str, ...]] = {}
+    formulas: tuple["FormulaPhrases", ...] = ()
 
 
 @lru_cache(maxsize=8)

@@ -1,6 +1,6 @@
 """Pieces of plans: measures, dimensions, columns and orders of a table, drawn by weight."""
 
-from collections.abc import Callable
+import re
 
 from deployments.prompt_builder.query_spec.nodes import (
     Aggregate,
@@ -23,6 +23,7 @@ _PARTS: tuple[DatePart, ...] = (
     "month", "month", "month", "month", "month", "week", "day", "quarter", "quarter", "year", "year", "weekday",
 )  # fmt: skip
 ONE = NumberLiteral("1")
+_CHILD_SUM = re.compile(r"\w+\(\w+\.")
 
 
 class PieceSampler(ConditionSampler):
@@ -36,8 +37,12 @@ class PieceSampler(ConditionSampler):
         return self.rng.choice(tables)
 
     def measurable(self, table: str) -> list[tuple[str, str]]:
-        """(column, semantic) of what can be aggregated, the table's main measure twice."""
-        found = [(name, semantic) for name, _, semantic, _ in self.numbers(table)]
+        """(column, semantic) of what can be aggregated, the table's main measure more often.
+
+        Named sums over child rows are left out: people ask for them of the child table.
+        """
+        sums = {d.name for d in self.world.tables[table].values if _CHILD_SUM.match(d.expression)}
+        found = [(name, semantic) for name, _, semantic, _ in self.numbers(table) if name not in sums]
         main = self.world.tables[table].terms.measure
         return found + [c for c in found if c[0] == main] * 3
 
@@ -52,7 +57,10 @@ class PieceSampler(ConditionSampler):
         unit = self.lexicon.semantic(table, name)[1] or ""
         chosen = self.rng.choice(kinds or ("sum", "sum", "sum", "sum", "avg", "avg", "max", "min", "median"))
         if chosen == "sum" and (
-            semantic in ("percent",) or unit == "stars" or " per " in unit or self._per_unit(table, name)
+            semantic in ("percent", "count")
+            or unit == "stars"
+            or " per " in unit
+            or self._per_unit(table, name)
         ):
             chosen = "avg"
         return self.build(table, chosen, name)
@@ -116,7 +124,8 @@ class PieceSampler(ConditionSampler):
 
     def bucket(self, table: str, parts: tuple[DatePart, ...] = _PARTS) -> Dimension | None:
         info = self.world.tables[table]
-        if info.date is None:
+        # Things that others belong to are seldom counted over time.
+        if info.date is None or info.children and self.rng.random() < 0.75:
             return None
         part = self.rng.choice(parts)
         return Dimension(table, info.date, DateBucket(part, ColumnRef(table, info.date)), part)
@@ -162,7 +171,8 @@ class PieceSampler(ConditionSampler):
     def sortable(self, table: str) -> Attribute | None:
         info = self.world.tables[table]
         dates = [Attribute(table, f.name, f.ref) for f in info.of_role("date")]
-        amounts = [Attribute(table, n, e) for n, e, _, _ in self.numbers(table)]
+        sums = {d.name for d in info.values if _CHILD_SUM.match(d.expression)}
+        amounts = [Attribute(table, n, e) for n, e, _, _ in self.numbers(table) if n not in sums]
         main = [a for a in (*dates, *amounts) if a.column in (info.date, info.terms.measure)]
         pool = main if main and self.rng.random() < 0.7 else [*dates, *amounts]
         return self.rng.choice(pool) if pool else None
@@ -181,6 +191,3 @@ def nodes_of(conditions: tuple[Cond, ...]) -> tuple[Condition, ...]:
 
 def _weight(columns: int, has_parents: bool) -> int:
     return max(1, columns - 2) if has_parents else 1 if columns < 4 else columns
-
-
-SpecMaker = Callable[[], QuerySpec | None]

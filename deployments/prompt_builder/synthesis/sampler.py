@@ -269,6 +269,11 @@ class PlanSampler(PieceSampler):
             return self.count_distinct(table)
         return self.measure(table, ("sum", "sum", "sum", "sum", "avg", "avg", "max", "min", "median"))
 
+    def _rank_measure(self, table: str) -> Measure | None:
+        if self.rng.random() < 0.3:
+            return self.count(table)
+        return self.measure(table, ("sum", "sum", "sum", "avg"))
+
     def shape_group(self) -> Plan | None:
         table = self.table()
         measure, dimension = self._group_measure(table), self.dimension(table)

@@ -88,7 +88,9 @@ class Synthesizer:
 
     @cached_property
     def library(self) -> PhrasingLibrary:
-        return PhrasingLibrary(self.folder, self.linker, self.lexicon, self.context, self.today, self.without_writers)
+        return PhrasingLibrary(
+            self.folder, self.linker, self.lexicon, self.context, self.today, self.without_writers
+        )
 
     def draw(self, rng: random.Random) -> Example | None:
         """One example, or None where the draw came to nothing (counted in `tally`)."""

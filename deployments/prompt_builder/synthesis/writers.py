@@ -71,7 +71,13 @@ class PhrasingLibrary:
     """The phrasings of a pack folder, checked against the linker and the schema."""
 
     def __init__(
-        self, folder: Path, linker: Linker, lexicon: Lexicon, context: SpecContext, today: date, without: frozenset[str]
+        self,
+        folder: Path,
+        linker: Linker,
+        lexicon: Lexicon,
+        context: SpecContext,
+        today: date,
+        without: frozenset[str],
     ) -> None:
         self._linker = linker
         self._lexicon = lexicon
@@ -148,7 +154,11 @@ class PhrasingLibrary:
         surface = name_slot(rng, column, rng.choice(column.values)).surface
         if link.text.islower():
             surface = surface.lower()
-        return plural_of(surface) if link.text.endswith("s") and not surface.endswith("s") and surface.islower() else surface
+        return (
+            plural_of(surface)
+            if link.text.endswith("s") and not surface.endswith("s") and surface.islower()
+            else surface
+        )
 
     def _other_word(
         self, rng: random.Random, question: str, spec: QuerySpec, links: tuple[Link, ...]
@@ -178,7 +188,9 @@ class PhrasingLibrary:
         low = question.lower()
         for word in self._lexicon.words(column.table, column.name, value):
             hits = [m for m in re.finditer(rf"\b{re.escape(word.lower())}(s?)\b", low)]
-            if len(hits) == 1 and not any(k.span[0] < hits[0].end() and hits[0].start() < k.span[1] for k in links):
+            if len(hits) == 1 and not any(
+                k.span[0] < hits[0].end() and hits[0].start() < k.span[1] for k in links
+            ):
                 return hits[0].start(), hits[0].end(), bool(hits[0][1])
         return None
 
@@ -187,7 +199,11 @@ def _lookups(spec: QuerySpec) -> list[tuple[ColumnRef, TextLiteral]]:
     """Every lookup word of a specification with its column."""
     found: list[tuple[ColumnRef, TextLiteral]] = []
     for node in walk(spec):
-        if isinstance(node, Compare) and isinstance(node.left, ColumnRef) and isinstance(node.right, TextLiteral):
+        if (
+            isinstance(node, Compare)
+            and isinstance(node.left, ColumnRef)
+            and isinstance(node.right, TextLiteral)
+        ):
             found.append((node.left, node.right))
         elif isinstance(node, InList) and isinstance(node.argument, ColumnRef):
             found += [(node.argument, v) for v in node.values if isinstance(v, TextLiteral)]
@@ -197,7 +213,11 @@ def _lookups(spec: QuerySpec) -> list[tuple[ColumnRef, TextLiteral]]:
 def earlier(name: str) -> tuple[int, str] | None:
     """(turn, placeholder) of a placeholder that belongs to an earlier turn."""
     number = int(name[1:])
-    return (number // _EARLIER_STEP - 1, f"{name[0]}{number % _EARLIER_STEP}") if number >= _EARLIER_STEP else None
+    return (
+        (number // _EARLIER_STEP - 1, f"{name[0]}{number % _EARLIER_STEP}")
+        if number >= _EARLIER_STEP
+        else None
+    )
 
 
 def _with_literal(spec: QuerySpec, old: str, new: str) -> QuerySpec:
@@ -230,7 +250,13 @@ def _other_number(rng: random.Random, link: Link) -> str:
     else:
         new = old * rng.choice((0.2, 0.5, 0.6, 1.5, 2, 3, 4, 5))
         new = round(new) if old == int(old) else round(new, 2)
-    text = f"{new:,.2f}".rstrip("0").rstrip(".") if "," in match[0] else f"{new:g}" if new < 1e6 else str(int(new))
+    text = (
+        f"{new:,.2f}".rstrip("0").rstrip(".")
+        if "," in match[0]
+        else f"{new:g}"
+        if new < 1e6
+        else str(int(new))
+    )
     return link.text[: match.start()] + text + link.text[match.end() :]
 
 
@@ -241,7 +267,9 @@ def _other_date(rng: random.Random, text: str) -> str:
         for form in (month, month[:3]):
             if re.search(rf"\b{form}\b", text, re.IGNORECASE):
                 other = rng.choice(months)
-                text = re.sub(rf"\b{form}\b", other if form == month else other[:3], text, flags=re.IGNORECASE)
+                text = re.sub(
+                    rf"\b{form}\b", other if form == month else other[:3], text, flags=re.IGNORECASE
+                )
                 return _YEAR.sub(lambda m: str(int(m[0]) - rng.choice((0, 0, 1))), text)
     if _YEAR.search(text):
         return _YEAR.sub(lambda m: str(rng.choice((2024, 2025, 2025, 2026))), text, count=1)

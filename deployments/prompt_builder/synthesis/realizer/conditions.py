@@ -186,6 +186,9 @@ class Speaker:
         if cond.kind in ("word", "words"):
             own = self.phrases(cond)
             if self.lexicon.usage(cond.owner, cond.column) == "person":
+                # Where rows are not the persons (a shift is no plumber), the word cannot stand for the row.
+                if self.lexicon.world.tables[cond.owner].label is None:
+                    return None
                 return self.joined([plural_of(w) for w in self.value_words(cond)])
             heads = [own.heads.get(w, ()) for w in cond.words]
             if all(heads):

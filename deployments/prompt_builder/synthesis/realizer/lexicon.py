@@ -47,14 +47,18 @@ class Lexicon:
 
     @cached_property
     def _singulars(self) -> dict[str, tuple[str, ...]]:
-        return {n: (*i.terms.terms, *self.table(n).singular) for n, i in self.world.tables.items()}
+        return {
+            n: tuple(w for w in (*i.terms.terms, *self.table(n).singular) if w not in self.table(n).mass)
+            for n, i in self.world.tables.items()
+        }
 
     @cached_property
     def _plurals(self) -> dict[str, tuple[str, ...]]:
         found: dict[str, tuple[str, ...]] = {}
         for name, info in self.world.tables.items():
             given = info.terms.plurals or tuple(plural_of(t) for t in info.terms.terms)
-            found[name] = (*given, *self.table(name).plural)
+            mass = self.table(name).mass
+            found[name] = tuple(n for n in (*given, *self.table(name).plural) if n not in mass)
         return found
 
     def noun(self, rng: random.Random, table: str, plural: bool = True) -> str:
@@ -76,6 +80,23 @@ class Lexicon:
 
     def term(self, rng: random.Random, table: str, column: str) -> str:
         return pick(rng, self._terms[table, column])
+
+    def qualified(self, rng: random.Random, base: str, table: str, column: str) -> str:
+        """A term that is not taken for a nearer table's column: "vendor city" where projects have a city too."""
+        term = self.term(rng, table, column)
+        if table != base and self._nearer(base, table, column, term):
+            return f"{pick(rng, self._singulars[table])} {term}"
+        return term
+
+    def _nearer(self, base: str, table: str, column: str, term: str) -> bool:
+        for kin in self.world.kin(base):
+            if kin == table:
+                return False
+            info = self.world.tables[kin]
+            names = (*info.fields, *(d.name for d in info.values))
+            if any(term in self._terms[kin, name] for name in names):
+                return True
+        return False
 
     def semantic(self, table: str, column: str) -> tuple[str, str | None]:
         """(semantic type, unit) of a stored or derived column."""

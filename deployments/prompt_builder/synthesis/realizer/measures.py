@@ -36,7 +36,7 @@ class MeasurePhraser(Phraser):
         if measure.name == "count":
             return self.words("count", {"ns": self.noun_phrase(table, conditions)})
         if measure.name == "countd":
-            return f"{self.words('countd', {'ns': self.group_nouns(measure.owner, measure.column)})} {self.posts(table, conditions)}".strip()
+            return f"{self.words('countd', {'ns': self.group_nouns(measure.owner, measure.column, table)})} {self.posts(table, conditions)}".strip()
         own = self.own(measure)
         main = self.lexicon.world.tables[table].terms.measure == measure.column
         if main and measure.name in _ADJECTIVES and self.chance(0.45):
@@ -115,14 +115,18 @@ class MeasurePhraser(Phraser):
         holes = {h for h in _holes(text) if "." in h}
         return used if holes <= {f"{c.owner}.{c.column}" for c in used} else None
 
-    def group_nouns(self, owner: str, column: str) -> str:
+    def group_nouns(self, owner: str, column: str, base: str = "") -> str:
         """Plural of what a column holds: the table's nouns for its label, else the column's terms."""
         if self.lexicon.world.tables[owner].label == column:
             return self.lexicon.noun(self.rng, owner)
-        return plural_of(self.lexicon.term(self.rng, owner, column))
+        return plural_of(self.lexicon.qualified(self.rng, base or owner, owner, column))
 
-    def dimension(self, dimension: Dimension) -> tuple[str, str]:
+    def dimension(self, dimension: Dimension, base: str = "") -> tuple[str, str]:
         """(singular, plural) of what is grouped by."""
+        own = self.lexicon.table(base).dims.get(f"{dimension.owner}.{dimension.column}", ()) if base else ()
+        if own and not dimension.part and self.chance(0.6):
+            noun = pick(self.rng, own)
+            return noun, plural_of(noun)
         if dimension.part:
             noun = {"weekday": "day of the week", "month_of_year": "calendar month"}.get(
                 dimension.part, dimension.part
@@ -135,18 +139,18 @@ class MeasurePhraser(Phraser):
             plurals = dict(zip(info.terms.terms, info.terms.plurals, strict=False))
             plural = plurals.get(singular, plural_of(singular))
             return (f"{singular} name", f"{singular} names") if index_rng < 0.03 else (singular, plural)
-        term = self.lexicon.term(self.rng, dimension.owner, dimension.column)
+        term = self.lexicon.qualified(self.rng, base or dimension.owner, dimension.owner, dimension.column)
         return term, plural_of(term)
 
-    def by(self, dimensions: tuple[Dimension, ...]) -> str:
+    def by(self, dimensions: tuple[Dimension, ...], base: str = "") -> str:
         """The grouping phrase: "by project", "month by month", "per trade and month"."""
         first = dimensions[0]
         if len(dimensions) == 2:
-            names = [self.dimension(d)[0] for d in dimensions]
+            names = [self.dimension(d, base)[0] for d in dimensions]
             return self.words("by_two", {"d": names[0], "e": names[1]})
         if first.part:
             return self.words(first.part, {})
-        singular, plural = self.dimension(first)
+        singular, plural = self.dimension(first, base)
         return self.words("by", {"d": singular, "ds": plural})
 
     def order_kind(self, order: Order) -> tuple[str, str, str]:
@@ -189,11 +193,11 @@ class MeasurePhraser(Phraser):
         words = english("words")
         return self.one_of(words.get(f"order_{side}_{kind}", words[f"order_{side}"]), {"t": noun})
 
-    def column_noun(self, attribute: Attribute) -> str:
+    def column_noun(self, attribute: Attribute, base: str = "") -> str:
         info = self.lexicon.world.tables[attribute.owner]
         if info.label == attribute.column:
             return self.lexicon.noun(self.rng, attribute.owner, plural=False)
-        return self.lexicon.term(self.rng, attribute.owner, attribute.column)
+        return self.lexicon.qualified(self.rng, base or attribute.owner, attribute.owner, attribute.column)
 
 
 def _holes(text: str) -> list[str]:

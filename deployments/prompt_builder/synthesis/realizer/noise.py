@@ -5,7 +5,27 @@ import random
 from deployments.prompt_builder.synthesis.phrases import english
 from deployments.prompt_builder.synthesis.slots import MARKED
 
-_DROPPABLE = frozenset(["the", "a", "an", "of", "our", "all", "is", "are", "me", "that", "were", "was", "do", "does", "we", "any", "please"])
+_DROPPABLE = frozenset(
+    [
+        "the",
+        "a",
+        "an",
+        "of",
+        "our",
+        "all",
+        "is",
+        "are",
+        "me",
+        "that",
+        "were",
+        "was",
+        "do",
+        "does",
+        "we",
+        "any",
+        "please",
+    ]
+)
 _SHORT = {
     "please": "pls", "between": "btw", "with": "w", "and": "n", "you": "u", "are": "r", "hours": "hrs", "average": "avg",
     "number": "no", "month": "mth", "week": "wk", "last": "lst", "versus": "vs", "per": "/", "without": "w/o",
@@ -52,7 +72,14 @@ def typed(rng: random.Random, text: str) -> str:
 
 
 def _tidy(text: str) -> str:
-    return " ".join(text.split()).replace(" ,", ",").replace(" ?", "?").replace(" :", ":").replace(" .", ".")
+    return (
+        " ".join(text.split())
+        .replace(" ,", ",")
+        .replace(" ?", "?")
+        .replace(" :", ":")
+        .replace(" .", ".")
+        .replace(" 's", "'s")
+    )
 
 
 def _polite(rng: random.Random, text: str) -> str:

@@ -94,9 +94,9 @@ class Realizer(MeasurePhraser):
         return "", None
 
     def _columns(self, plan: Plan) -> str:
-        nouns = [self.column_noun(c) for c in plan.columns]
-        if self.chance(0.25):
-            nouns = [plural_of(n) for n in nouns]
+        nouns = [self.column_noun(c, plan.table) for c in plan.columns]
+        if self.chance(0.2):
+            nouns = [plural_of(n) if " " not in n and n[-1] not in "s)" else n for n in nouns]
         return self.joined(
             nouns, self.rng.choice(("and", "and", "&", ",")) if len(nouns) > 1 else None
         ).replace(" , ", ", ")
@@ -134,13 +134,16 @@ class Realizer(MeasurePhraser):
 
     def say_latest(self, plan: Plan) -> str | None:
         return self._led(
-            "latest", plan, {"np1": plan.conditions}, {"dim": self.dimension(plan.dimensions[0])[0]}
+            "latest",
+            plan,
+            {"np1": plan.conditions},
+            {"dim": self.dimension(plan.dimensions[0], plan.table)[0]},
         )
 
     def say_top_per(self, plan: Plan) -> str | None:
         assert plan.order is not None
         sup, noun = self.superlative(plan.order)
-        fillers = {"sup": sup, "t": noun, "dim": self.dimension(plan.dimensions[0])[0]}
+        fillers = {"sup": sup, "t": noun, "dim": self.dimension(plan.dimensions[0], plan.table)[0]}
         if plan.one:
             return self._led("one_per", plan, {"np1": plan.conditions}, fillers)
         if not plan.order.descending:
@@ -152,7 +155,7 @@ class Realizer(MeasurePhraser):
         own = self.lexicon.table(plan.table).distincts.get(f"{dimension.owner}.{dimension.column}", ())
         if own and self.chance(0.65) and (text := self.framed(own, plan.table, plan.conditions)):
             return text
-        dims = self.dimension(dimension)[1]
+        dims = self.dimension(dimension, plan.table)[1]
         return self.frame("distinct", {"dims": dims, "post": self.with_rows(plan)})
 
     def with_rows(self, plan: Plan) -> str:
@@ -181,7 +184,7 @@ class Realizer(MeasurePhraser):
         own = self.own(measure)
         if own.asks and self.chance(0.5) and (text := self.framed(own.asks, plan.table, plan.conditions)):
             return text
-        dims = self.group_nouns(measure.owner, measure.column)
+        dims = self.group_nouns(measure.owner, measure.column, plan.table)
         return self.frame("count_distinct", {"dims": dims, "post": self.with_rows(plan)})
 
     def say_agg(self, plan: Plan) -> str | None:
@@ -215,15 +218,15 @@ class Realizer(MeasurePhraser):
         return self.frame("agg", {"m": text})
 
     def _grouped(self, key: str, plan: Plan, m: str) -> str:
-        singular, plural = self.dimension(plan.dimensions[0])
+        singular, plural = self.dimension(plan.dimensions[0], plan.table)
         front = (
             self.words("byfront", {"d": singular, "ds": plural})
             if not plan.dimensions[0].part
-            else self.by(plan.dimensions)
+            else self.by(plan.dimensions, plan.table)
         )
         fillers = {
             "m": m,
-            "by": self.by(plan.dimensions),
+            "by": self.by(plan.dimensions, plan.table),
             "byfront": front,
             "dim": singular,
             "dims": plural,
@@ -240,18 +243,19 @@ class Realizer(MeasurePhraser):
         if measure.name == "count" and len(plan.dimensions) == 1 and not plan.dimensions[0].part:
             return lead + self._grouped_count(plan, rest)
         if self.chance(0.3) and len(plan.dimensions) == 1 and (text := self.ask(measure, rest)):
-            singular, plural = self.dimension(plan.dimensions[0])
+            singular, plural = self.dimension(plan.dimensions[0], plan.table)
             front = self.words("byfront", {"d": singular, "ds": plural})
             return lead + self.frame(
-                "group_ask", {"ask": text, "by": self.by(plan.dimensions), "dim": singular, "byfront": front}
+                "group_ask",
+                {"ask": text, "by": self.by(plan.dimensions, plan.table), "dim": singular, "byfront": front},
             )
         return lead + self._grouped("group", plan, self.measure_of(measure, rest))
 
     def _grouped_count(self, plan: Plan, conditions: tuple[Cond, ...]) -> str:
-        singular, plural = self.dimension(plan.dimensions[0])
+        singular, plural = self.dimension(plan.dimensions[0], plan.table)
         fillers = {
             "np": self.noun_phrase(plan.table, conditions),
-            "by": self.by(plan.dimensions),
+            "by": self.by(plan.dimensions, plan.table),
             "dim": singular,
             "dims": plural,
         }
@@ -263,7 +267,7 @@ class Realizer(MeasurePhraser):
         lead, led = self._lead(plan)
         rest = tuple(c for c in plan.conditions if c is not led)
         if self.chance(0.3) and (text := self.ask(measure, rest)):
-            return f"{lead}{text} {self.by(plan.dimensions)}"
+            return f"{lead}{text} {self.by(plan.dimensions, plan.table)}"
         adjective = english("words").get(f"adjective_{plan.dimensions[0].part}")
         if adjective and self.chance(0.2):
             return f"{lead}{self.rng.choice(adjective)} {self.measure_of(measure, rest)}"
@@ -291,7 +295,7 @@ class Realizer(MeasurePhraser):
         )
         fillers = {
             "m": self.measure_of(plan.measures[0], plan.conditions),
-            "by": self.by(plan.dimensions),
+            "by": self.by(plan.dimensions, plan.table),
             "unit": unit,
             "versus": versus,
         }
@@ -303,12 +307,12 @@ class Realizer(MeasurePhraser):
         side = "most" if plan.order.descending else "least"
         lead, led = self._lead(plan)
         rest = tuple(c for c in plan.conditions if c is not led)
-        singular, plural = self.dimension(dimension)
+        singular, plural = self.dimension(dimension, plan.table)
         fillers = {
             "n": "" if plan.one else self._mark(plan),
             "dim": singular,
             "dims": plural,
-            "by": self.by((dimension,)),
+            "by": self.by((dimension,), plan.table),
         }
         own = self.lexicon.table(plan.table).ranks.get(f"{dimension.owner}.{dimension.column}", {})
         named = (
@@ -338,7 +342,7 @@ class Realizer(MeasurePhraser):
 
     def say_peak(self, plan: Plan) -> str | None:
         assert plan.order is not None
-        singular, _ = self.dimension(plan.dimensions[0])
+        singular, _ = self.dimension(plan.dimensions[0], plan.table)
         words = english("words")
         fillers = {"dim": singular, "m": self.measure_of(plan.measures[0], plan.conditions)}
         fillers["hi"] = self.rng.choice(words["hi" if plan.order.descending else "lo"])
@@ -347,11 +351,11 @@ class Realizer(MeasurePhraser):
     def say_having(self, plan: Plan) -> str | None:
         assert plan.having is not None
         measure = plan.measures[0]
-        singular, plural = self.dimension(plan.dimensions[0])
+        singular, plural = self.dimension(plan.dimensions[0], plan.table)
         mark = self.slots.mark(plan.having.marks[0])
         counted = measure.name in _COUNTED
         cmp = self.words(plan.having.kind + ("_count" if counted else ""), {"n": mark})
-        fillers = {"dim": singular, "dims": plural, "cmp": cmp, "by": self.by(plan.dimensions)}
+        fillers = {"dim": singular, "dims": plural, "cmp": cmp, "by": self.by(plan.dimensions, plan.table)}
         if counted:
             return self.frame(
                 "having_count", {**fillers, "np": self.noun_phrase(plan.table, plan.conditions)}
@@ -363,7 +367,7 @@ class Realizer(MeasurePhraser):
 
     def say_percent(self, plan: Plan) -> str | None:
         part, measure = plan.pair[0], plan.measures[0]
-        tail = f" {self.by(plan.dimensions)}" if plan.dimensions else ""
+        tail = f" {self.by(plan.dimensions, plan.table)}" if plan.dimensions else ""
         clause = self.clause(part)
         if measure.name == "count" and clause:
             return (
@@ -380,7 +384,7 @@ class Realizer(MeasurePhraser):
         return self.frame("percent", {"m": self.measure_of(measure, plan.conditions), "part": said}) + tail
 
     def say_above_group(self, plan: Plan) -> str | None:
-        _, plural = self.dimension(plan.dimensions[0])
+        _, plural = self.dimension(plan.dimensions[0], plan.table)
         return self.frame(
             plan.shape, {"dims": plural, "m": self.measure_of(plan.measures[0], plan.conditions)}
         )
@@ -436,7 +440,9 @@ class Realizer(MeasurePhraser):
         )
 
     def say_child(self, plan: Plan) -> str | None:
-        nouns = [self.column_noun(c) for c in plan.columns] + [self.measure_noun(m) for m in plan.measures]
+        nouns = [self.column_noun(c, plan.table) for c in plan.columns] + [
+            self.measure_noun(m) for m in plan.measures
+        ]
         if not plan.order and self.chance(0.4):
             self.rng.shuffle(nouns)
         fillers = {"cols": self.joined(nouns, "and"), "np": self.noun_phrase(plan.table, plan.conditions)}
