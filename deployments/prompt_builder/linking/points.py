@@ -92,7 +92,9 @@ class Points(DateReader, RelativeReader):
         j = i + 1
         while self._at(j) in {"of", "in", "the", "as"}:
             j += 1
-        if self._at(j) not in {"last", "previous", "prior"} or self._at(j + 1) != "year":
+        if self._words[j : j + 3] == ["a", "year", "ago"]:
+            j += 1
+        elif self._at(j) not in {"last", "previous", "prior"} or self._at(j + 1) != "year":
             return None
         if noun in {"month", "quarter", "week", "day"}:
             unit = UNIT_WORDS[noun]
