@@ -2,8 +2,8 @@
 
     python tests/performance/bench_generator.py [--threads 1]
 
-The engine is measured with random weights: the time of a pass depends on the shape alone, and a random model does
-not end its output early.
+The engine is measured with random weights: the time of a pass depends on the shape alone, and a random model
+does not end its output early.
 """
 
 import argparse
@@ -100,9 +100,7 @@ async def together(engine: TransformersEngine, concurrency: int) -> None:
     generations = await asyncio.gather(*(engine.submit(request(n, 1)) for n in range(concurrency)))
     seconds = time.perf_counter() - started
     tokens = sum(text.token_count for generation in generations for text in generation.texts)
-    print(
-        f"{concurrency} at once: {concurrency / seconds:.0f} requests/s, {tokens / seconds:.0f} output tokens/s"
-    )
+    print(f"{concurrency} at once: {concurrency / seconds:.0f} requests/s, {tokens / seconds:.0f} tokens/s")
 
 
 async def serve(folder: Path, threads: int) -> None:
