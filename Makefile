@@ -8,7 +8,7 @@ PLUMBLINE := $(VENV)/bin/plumbline
 STAMP := $(VENV)/.installed
 # The CPU build, which pip takes by itself on machines without CUDA packages; the constraints say the same.
 TORCH := torch==2.13.0
-PIP := $(PY) -m pip --disable-pip-version-check --quiet install --constraint constraints.txt
+PIP := $(PY) -m pip --disable-pip-version-check --quiet --quiet install --constraint constraints.txt
 
 QUESTION ?= What were total expenses by category this year?
 # Further arguments of pytest: make test ARGS="--cov -x"

@@ -28,7 +28,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     try:
-        return int(app(args=given, standalone_mode=False) or 0)
+        return int(app(args=given, prog_name="plumbline", standalone_mode=False) or 0)
     except CliError as error:
         return _ended(error.message, error.code)
     except TyperException as error:

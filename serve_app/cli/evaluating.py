@@ -138,7 +138,8 @@ def _print_report(report: "Report", failures: bool) -> None:
     from rich.text import Text
 
     console = Console()
-    table = Table(title=f"{report.name}: {_words(report.score)}", title_justify="left")
+    console.print(Text(f"{report.name}: {_words(report.score)}", no_wrap=True, overflow="ignore"), crop=False)
+    table = Table()
     for heading, justify in (("", "left"), ("right", "right"), ("asked", "right"), ("%", "right")):
         table.add_column(heading, justify=justify)  # type: ignore[arg-type]
     sections = [({"all": report.score}), report.by_difficulty, report.by_tag]

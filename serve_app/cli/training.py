@@ -36,13 +36,13 @@ def train(
 
     An interrupted run continues where it stopped when the command is given again.
     """
+    for path in (config, *(evaluation or ())):
+        if path is not None and not path.is_file():
+            fail(f"{str(path)!r} does not exist")
     from serve_app.evaluation.items import EvaluationFileError
     from serve_app.settings import load_settings
     from serve_app.training import TrainingRequest, train_house_model
 
-    for path in (config, *(evaluation or ())):
-        if path is not None and not path.is_file():
-            fail(f"{str(path)!r} does not exist")
     request = TrainingRequest(
         config=config,
         out=out,

@@ -1,0 +1,92 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from deployments.executor.embedded import EmbeddedDatabase
+from tests.cli_support import Cli, Server
+
+pytestmark = pytest.mark.postgres
+
+
+@pytest.fixture
+def questions(tmp_path: Path) -> Path:
+    path = tmp_path / "questions.jsonl"
+    items = [
+        {"id": "a", "question": "jobs?", "gold": ["SELECT count(*) FROM projects"], "tags": ["count"]},
+        {
+            "id": "b",
+            "question": "firms?",
+            "gold": ["SELECT count(*) FROM vendors"],
+            "tags": ["count", "vendor"],
+        },
+    ]
+    path.write_text("\n".join(map(json.dumps, items)))
+    return path
+
+
+def answering(sql: str) -> dict[str, object]:
+    return {"success": True, "data": {}, "sql": sql, "conversation_id": "c"}
+
+
+def test_a_score_is_printed_by_tag(
+    cli: Cli, server: Server, questions: Path, sample_database: EmbeddedDatabase
+) -> None:
+    server.body = answering("SELECT count(*) FROM projects LIMIT 100")
+    ended = cli(
+        "eval", str(questions), "--url", server.url, "--database-url", sample_database.dsn, "--failures"
+    )
+    assert ended.code == 0
+    assert "1 of 2 right (50.0 %)" in ended.out
+    assert "failures: 1 wrong_rows" in ended.out
+    assert "b [wrong_rows] firms?" in ended.out
+    assert "… questions.jsonl: 2 of 2" in ended.err
+
+
+def test_json_holds_every_verdict(
+    cli: Cli, server: Server, questions: Path, sample_database: EmbeddedDatabase
+) -> None:
+    server.body = answering("SELECT count(*) FROM vendors")
+    ended = cli("eval", str(questions), "--url", server.url, "--database-url", sample_database.dsn, "--json")
+    report = json.loads(ended.out)["files"][0]
+    assert report["score"] == {"right": 1, "asked": 2}
+    assert report["by_tag"]["vendor"] == {"right": 1, "asked": 1}
+    assert [r["right"] for r in report["results"]] == [False, True]
+
+
+def test_too_low_a_score_fails_if_asked_to(
+    cli: Cli, server: Server, questions: Path, sample_database: EmbeddedDatabase
+) -> None:
+    server.body = answering("SELECT count(*) FROM vendors")
+    target = [
+        "eval",
+        str(questions),
+        "--url",
+        server.url,
+        "--database-url",
+        sample_database.dsn,
+        "--at-least",
+    ]
+    assert cli(*target, "50").code == 0
+    failed = cli(*target, "51")
+    assert failed.code == 1
+    assert "50.0 % are right, 51 % were asked for" in failed.err
+
+
+def test_a_server_that_is_away_is_told_once(
+    cli: Cli, questions: Path, sample_database: EmbeddedDatabase
+) -> None:
+    ended = cli("eval", str(questions), "--url", "http://127.0.0.1:1", "--database-url", sample_database.dsn)
+    assert ended.code == 1
+    assert "nothing answers at http://127.0.0.1:1" in ended.err.splitlines()[-1]
+
+
+def test_a_database_that_is_away_is_told_without_its_password(
+    cli: Cli, server: Server, questions: Path
+) -> None:
+    ended = cli(
+        "eval", str(questions), "--url", server.url, "--database-url", "postgresql://u:secret@127.0.0.1:1/x"
+    )
+    assert ended.code == 1
+    assert "cannot be reached" in ended.err
+    assert "secret" not in ended.err
