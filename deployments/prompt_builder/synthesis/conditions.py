@@ -27,7 +27,7 @@ from deployments.prompt_builder.synthesis.slots import Slot, SlotTable
 from deployments.prompt_builder.synthesis.surfaces import date_text, name_slot, number_slot
 from deployments.prompt_builder.synthesis.world import Field, World
 
-_COMPARE: dict[str, tuple[CondKind, Comparison]] = {
+COMPARE: dict[str, tuple[CondKind, Comparison]] = {
     "more": ("more", ">"),
     "less": ("less", "<"),
     "at_least": ("at_least", ">="),
@@ -245,7 +245,7 @@ class ConditionSampler:
         key = self.rng.choice(("more", "more", "more", "less", "less", "at_least", "at_most", "equal"))
         if key == "equal" and self.rng.random() < 0.6:
             key = "more"
-        kind, operator = _COMPARE[key]
+        kind, operator = COMPARE[key]
         mark = self.slots.add(number_slot(self.rng, semantic, unit))
         return Cond(kind, table, name, Compare(operator, ref, mark), (mark,))
 

@@ -12,7 +12,6 @@ from deployments.prompt_builder.query_spec.nodes import (
     Expr,
     IsNull,
     NumberLiteral,
-    QuerySpec,
     SortKey,
 )
 from deployments.prompt_builder.synthesis.conditions import ConditionSampler
@@ -23,6 +22,10 @@ _PARTS: tuple[DatePart, ...] = (
     "month", "month", "month", "month", "month", "week", "day", "quarter", "quarter", "year", "year", "weekday",
 )  # fmt: skip
 ONE = NumberLiteral("1")
+# How many conditions questions have, by how much they need them.
+FEW = (0, 1, 1, 1, 2, 2, 3)
+SOME = (1, 1, 1, 2, 2, 3)
+OFTEN = (0, 0, 1, 1, 1, 2, 2)
 _CHILD_SUM = re.compile(r"\w+\(\w+\.")
 
 

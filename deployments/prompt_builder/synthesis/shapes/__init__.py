@@ -1,0 +1,1 @@
+"""The shapes that questions have, one sampling method each."""
