@@ -34,6 +34,8 @@ _CHAIN_WORDS = frozenset(
     {"::", "is", "not", "collate", "at", "isnull", "notnull", "like", "ilike", "similar", "in", "between"}
 )
 _SET_WORDS = frozenset({"union", "intersect", "except"})
+# What a query may follow; in DROP TABLE and the like the word stands elsewhere.
+_BEFORE_QUERY = frozenset({"(", ")", "all", "distinct"}) | _SET_WORDS
 _CHAIN_ENDS = frozenset(
     {
         "and",
@@ -164,6 +166,18 @@ def no_parameters(text: TokenText) -> list[Violation]:
     ]
 
 
+def no_table_command(text: TokenText) -> list[Violation]:
+    """TABLE t is short for SELECT * FROM t; its tree does not tell, and people are shown what was asked."""
+    found = []
+    before = "("
+    for token in text.code:
+        if token.word == "table" and before in _BEFORE_QUERY:
+            reason = f"write SELECT with its columns in place of {token.text}"
+            found.append(violation("select_only", reason, UNREADABLE, token.start))
+        before = token.word
+    return found
+
+
 def separate_comments(text: TokenText) -> list[Violation]:
     """A comment glued to an operator is cut off differently by different lexers."""
     found = []
@@ -202,6 +216,7 @@ TOKEN_RULES: tuple[TokenRule, ...] = (
     bounded_chains,
     plain_literals,
     no_parameters,
+    no_table_command,
     separate_comments,
     nothing_between,
 )

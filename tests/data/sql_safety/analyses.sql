@@ -59,8 +59,6 @@ SELECT 'projects' AS what, COUNT(*) AS n FROM projects UNION ALL SELECT 'vendors
 
 (SELECT name, budget FROM projects ORDER BY budget DESC LIMIT 3) UNION ALL (SELECT name, budget FROM projects ORDER BY budget LIMIT 3);
 
-TABLE organizations;
-
 SELECT o.name, COUNT(DISTINCT p.id) AS projects, COUNT(DISTINCT v.id) AS vendors FROM organizations o LEFT JOIN projects p ON p.organization_id = o.id LEFT JOIN vendors v ON v.organization_id = o.id GROUP BY o.id ORDER BY o.name;
 
 SELECT * FROM projects p JOIN organizations o ON o.id = p.organization_id WHERE o.name ILIKE '%build%' ORDER BY p.name OFFSET 5 ROWS FETCH NEXT 10 ROWS ONLY;
