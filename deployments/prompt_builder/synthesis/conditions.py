@@ -1,21 +1,25 @@
 """Sampling of conditions over a table and its kin."""
 
 import random
+from collections.abc import Callable
 
 from deployments.prompt_builder.query_spec.nodes import (
     Aggregate,
+    AnyOf,
     Arithmetic,
     Between,
     ColumnRef,
     Compare,
     Comparison,
     Condition,
+    DateBucket,
     Exists,
     Expr,
     InDates,
     InList,
     IsNull,
     Negation,
+    NumberLiteral,
     Placeholder,
     Predicate,
     TextLiteral,
@@ -74,7 +78,7 @@ class ConditionSampler:
 
     def _keys(self, cond: Cond) -> set[str]:
         """The columns a condition speaks of; a predicate's are those of its expression."""
-        keys = {f"{cond.owner}.{cond.column}"}
+        keys = {f"{cond.owner}.{column}" for column in cond.column.split("|")}
         derived = self.lexicon.derived(cond.owner, cond.column)
         if derived is not None:
             keys |= {
@@ -102,6 +106,39 @@ class ConditionSampler:
             return None
         return self.rng.choice((self._null, self._columns, self._text, self._kin, self._average, self._kin))(
             table
+        )
+
+    @property
+    def _rare(self) -> tuple[Callable[[str], Cond | None], ...]:
+        return (
+            *(self._null, self._null, self._columns, self._text, self._kin, self._kin, self._average),
+            *(self._weekday, self._either),
+        )
+
+    def _weekday(self, table: str) -> Cond | None:
+        """Rows of one day of the week, or of the weekend."""
+        info = self.world.tables[table]
+        if not info.date or info.children:
+            return None
+        day = DateBucket("weekday", ColumnRef(table, info.date))
+        number = self.rng.randint(1, 8)
+        if number == 8:
+            node: Condition = InList(day, (NumberLiteral("6"), NumberLiteral("7")))
+            return Cond("weekday", table, info.date, node, words=("weekend",))
+        node = Compare("=", day, NumberLiteral(str(number)))
+        return Cond("weekday", table, info.date, node, words=(str(number),))
+
+    def _either(self, table: str) -> Cond | None:
+        """One of two conditions on different columns."""
+        first, second = self._lookup(table), self.rng.choice((self._amount, self._null, self._date))(table)
+        if first is None or second is None or first.kind not in ("word",) or second.column == first.column:
+            return None
+        return Cond(
+            "either",
+            table,
+            f"{first.column}|{second.column}",
+            AnyOf((first.node, second.node)),
+            child=(first, second),
         )
 
     def _parent(self, table: str, taken: set[str]) -> Cond | None:
@@ -197,6 +234,10 @@ class ConditionSampler:
         main = info.fields.get(info.date or "")
         field = main if main and self.rng.random() < 0.65 else self.rng.choice(fields)
         return self.date(field)
+
+    def date_said(self, field: Field, text: str) -> Cond:
+        mark = self.slots.add(Slot("D", text))
+        return Cond("date", field.table, field.name, InDates(field.ref, mark), (mark,))
 
     def date(self, field: Field, kind: str = "") -> Cond:
         chance = self.rng.random()

@@ -88,6 +88,14 @@ class PieceSampler(ConditionSampler):
             conditions,
         )
 
+    def formula(self, table: str, probability: float = 0.15) -> Measure | None:
+        """Now and then a measure that the domain's phrases spell out."""
+        options = self.lexicon.formulas(table)
+        if not options or self.rng.random() >= probability:
+            return None
+        expression, phrases = self.rng.choice(options)
+        return Measure("formula", table, expression, formula=phrases)
+
     def count(self, table: str, conditions: tuple[Cond, ...] = ()) -> Measure:
         return self.build(table, "count", "", conditions)
 

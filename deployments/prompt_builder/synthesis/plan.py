@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from deployments.prompt_builder.query_spec.nodes import Condition, Expr, Placeholder, QuerySpec
+from deployments.prompt_builder.synthesis.phrases import FormulaPhrases
 
 CondKind = Literal[
     "word", "words", "not_word", "name", "names", "not_name", "more", "less", "at_least", "at_most", "equal",
@@ -51,6 +52,7 @@ class Measure:
     column: str = ""
     owner: str = ""
     conditions: tuple[Cond, ...] = ()
+    formula: FormulaPhrases | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,3 +90,4 @@ class Plan:
     having: Cond | None = None
     pair: tuple[Cond, ...] = ()
     extra: dict[str, Placeholder] = field(default_factory=dict)
+    note: str = ""

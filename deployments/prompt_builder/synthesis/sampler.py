@@ -3,10 +3,10 @@
 from collections.abc import Callable
 
 from deployments.prompt_builder.synthesis.plan import Plan
-from deployments.prompt_builder.synthesis.shapes.sides import SideShapes
+from deployments.prompt_builder.synthesis.shapes.special import SpecialShapes
 
 
-class PlanSampler(SideShapes):
+class PlanSampler(SpecialShapes):
     """One method ``shape_…`` per shape; each returns None where the table drawn cannot carry the shape."""
 
     def sample(self, shape: str, tries: int = 20) -> Plan | None:

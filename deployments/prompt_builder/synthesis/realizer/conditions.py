@@ -14,7 +14,7 @@ from deployments.prompt_builder.synthesis.slots import SlotTable
 from deployments.prompt_builder.synthesis.templates import template
 
 _COMPARED = {"more", "less", "at_least", "at_most", "equal", "between"}
-_RELATIONS = {"exists", "none", "child_more", "child_less"}
+RELATIONS = {"exists", "none", "child_more", "child_less"}
 _OPPOSITE = {"more": "more", "at_least": "more", "less": "less", "at_most": "less"}
 
 
@@ -60,7 +60,7 @@ class Speaker:
     def post(self, cond: Cond, base: str) -> str:
         """The condition as words behind a noun; every kind has this form."""
         kind = cond.kind
-        if kind in _RELATIONS:
+        if kind in RELATIONS:
             return self.relation(cond)
         if kind in ("word", "words", "not_word"):
             return self._word_post(cond)
@@ -79,6 +79,10 @@ class Speaker:
             return self._predicate_post(cond)
         if kind in ("contains", "starts"):
             return self.english(kind, {"t": self.term(cond), "v": self.slots.mark(cond.marks[0])})
+        if kind == "weekday":
+            return self.rng.choice(english("weekdays")[cond.words[0]])
+        if kind == "either":
+            return f"{self.post(cond.child[0], base)} or {self.post(cond.child[1], base)}"
         if kind == "columns":
             other = self.lexicon.term(self.rng, cond.owner, cond.other)
             return self.english(cond.words[0], {"t": self.term(cond), "o": other})

@@ -4,7 +4,15 @@ import random
 from functools import cached_property
 
 from deployments.prompt_builder.domain import Derived
-from deployments.prompt_builder.synthesis.phrases import ColumnPhrases, DerivedPhrases, TablePhrases
+from deployments.prompt_builder.query_spec.context import SpecContext
+from deployments.prompt_builder.query_spec.nodes import Expr, QuerySpec
+from deployments.prompt_builder.query_spec.parser import parse
+from deployments.prompt_builder.synthesis.phrases import (
+    ColumnPhrases,
+    DerivedPhrases,
+    FormulaPhrases,
+    TablePhrases,
+)
 from deployments.prompt_builder.synthesis.world import World
 
 _NO_PHRASES = TablePhrases()
@@ -97,6 +105,23 @@ class Lexicon:
             if any(term in self._terms[kin, name] for name in names):
                 return True
         return False
+
+    @cached_property
+    def _formulas(self) -> dict[str, tuple[tuple[Expr, FormulaPhrases], ...]]:
+        context = SpecContext(self.world.schema, self.world.pack)
+        found: dict[str, tuple[tuple[Expr, FormulaPhrases], ...]] = {}
+        for table in self.world.tables:
+            parsed: list[tuple[Expr, FormulaPhrases]] = []
+            for formula in self.table(table).formulas:
+                spec = parse(f"{table} show {formula.expression}", context)
+                if isinstance(spec, QuerySpec):
+                    parsed.append((spec.show[0], formula))
+            found[table] = tuple(parsed)
+        return found
+
+    def formulas(self, table: str) -> tuple[tuple[Expr, FormulaPhrases], ...]:
+        """Measures of a table that its phrases spell out as formulas."""
+        return self._formulas[table]
 
     def semantic(self, table: str, column: str) -> tuple[str, str | None]:
         """(semantic type, unit) of a stored or derived column."""

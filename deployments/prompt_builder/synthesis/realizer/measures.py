@@ -18,6 +18,8 @@ class MeasurePhraser(Phraser):
     def own(self, measure: Measure) -> MeasurePhrases:
         if measure.name == "count":
             return MeasurePhrases()
+        if measure.formula is not None:
+            return MeasurePhrases(nouns=measure.formula.nouns, asks=measure.formula.asks)
         if measure.name == "countd":
             return self.lexicon.column(measure.owner, measure.column).count
         found: MeasurePhrases = getattr(
@@ -43,7 +45,7 @@ class MeasurePhraser(Phraser):
             return self.noun_phrase(
                 table, conditions, plural=False, superlative=self.rng.choice(_ADJECTIVES[measure.name])
             )
-        if own.nouns and self.chance(0.7):
+        if own.nouns and (measure.formula is not None or self.chance(0.7)):
             noun = self.say(pick(self.rng, own.nouns), {})
             return f"{noun} {self.posts(table, conditions)}".strip()
         noun = self.words(measure.name, {"t": self.lexicon.term(self.rng, table, measure.column)})
@@ -157,7 +159,7 @@ class MeasurePhraser(Phraser):
         """(English key, the key's noun, the column's semantic)."""
         key = order.key
         if isinstance(key, Measure):
-            semantic = "number" if key.name in ("count", "countd") else "currency"
+            semantic = "number" if key.name in ("count", "countd", "formula") else "currency"
             noun = self.lexicon.term(self.rng, key.owner, key.column) if key.column else "number"
             return semantic, noun, semantic
         owner, column = key.owner, key.column

@@ -4,7 +4,7 @@ from collections import defaultdict
 
 from deployments.prompt_builder.synthesis.phrases import english
 from deployments.prompt_builder.synthesis.plan import Cond
-from deployments.prompt_builder.synthesis.realizer.conditions import Speaker
+from deployments.prompt_builder.synthesis.realizer.conditions import RELATIONS, Speaker
 from deployments.prompt_builder.synthesis.realizer.lexicon import pick
 
 _PRE_KINDS = {"word", "words", "name", "predicate", "not_word"}
@@ -18,7 +18,7 @@ class Phraser(Speaker):
         self, table: str, conditions: tuple[Cond, ...], plural: bool = True, superlative: str = ""
     ) -> str:
         """ "pending permit fees over $5k at Riverside last month"."""
-        own = [c for c in conditions if c.owner == table and not c.child and c.kind not in ("exists", "none")]
+        own = [c for c in conditions if c.owner == table and c.kind not in RELATIONS]
         pre, head, post = self._place(table, own, plural)
         posts = [self.post(c, table) for c in post]
         posts += [self.relation(c) for c in conditions if c.owner == table and c not in own]

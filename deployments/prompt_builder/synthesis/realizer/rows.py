@@ -138,17 +138,29 @@ class RowSentences(MeasurePhraser):
             return f"{self._mark(plan)} {sup} {self.noun_phrase(plan.table, plan.conditions)} per {fillers['dim']}"
         return self._led("top_per", plan, {"np": plan.conditions}, {**fillers, "n": self._mark(plan)})
 
+    def members(self, plan: Plan) -> tuple[str, tuple[Cond, ...]]:
+        """(plural of the plan's dimension, the conditions still to be said): "electricians" says a trade."""
+        dimension = plan.dimensions[0]
+        by = self.lexicon.table(plan.table).persons.get(f"{dimension.owner}.{dimension.column}")
+        for cond in plan.conditions:
+            if by == f"{cond.owner}.{cond.column}" and cond.kind in ("word", "words") and self.chance(0.8):
+                rest = tuple(c for c in plan.conditions if c is not cond)
+                return self.joined([plural_of(w) for w in self.value_words(cond)]), rest
+        return self.dimension(dimension, plan.table)[1], plan.conditions
+
     def say_distinct(self, plan: Plan) -> str | None:
         dimension = plan.dimensions[0]
         own = self.lexicon.table(plan.table).distincts.get(f"{dimension.owner}.{dimension.column}", ())
         if own and self.chance(0.65) and (text := self.framed(own, plan.table, plan.conditions)):
             return text
-        dims = self.dimension(dimension, plan.table)[1]
-        return self.frame("distinct", {"dims": dims, "post": self.with_rows(plan)})
+        dims, rest = self.members(plan)
+        return self.frame("distinct", {"dims": dims, "post": self.with_rows(plan.table, rest)})
 
-    def with_rows(self, plan: Plan) -> str:
+    def with_rows(self, table: str, conditions: tuple[Cond, ...]) -> str:
         """What follows a noun that is not the table's own: "with pending expenses", "on permits at Riverside"."""
-        if self.chance(0.6):
-            link = self.rng.choice(("with", "for", "that have", "in", "on", "having", "appearing in"))
-            return f"{link} {self.noun_phrase(plan.table, plan.conditions)}"
-        return self.posts(plan.table, plan.conditions)
+        if not conditions:
+            return ""
+        if self.chance(0.5):
+            link = self.rng.choice(("with", "for", "that have", "on", "having"))
+            return f"{link} {self.noun_phrase(table, conditions)}"
+        return self.posts(table, conditions)

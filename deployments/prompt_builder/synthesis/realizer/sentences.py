@@ -3,10 +3,10 @@
 from collections.abc import Callable
 
 from deployments.prompt_builder.synthesis.plan import Plan
-from deployments.prompt_builder.synthesis.realizer.sides import SideSentences
+from deployments.prompt_builder.synthesis.realizer.special import SpecialSentences
 
 
-class Realizer(SideSentences):
+class Realizer(SpecialSentences):
     """One method ``say_…`` per shape of plan; the result carries slot marks."""
 
     def realize(self, plan: Plan) -> str | None:

@@ -30,7 +30,9 @@ class ValueSentences(RowSentences):
         if own.asks and self.chance(0.5) and (text := self.framed(own.asks, plan.table, plan.conditions)):
             return text
         dims = self.group_nouns(measure.owner, measure.column, plan.table)
-        return self.frame("count_distinct", {"dims": dims, "post": self.with_rows(plan)})
+        return self.frame(
+            "count_distinct", {"dims": dims, "post": self.with_rows(plan.table, plan.conditions)}
+        )
 
     def say_agg(self, plan: Plan) -> str | None:
         measure = plan.measures[0]
@@ -52,7 +54,7 @@ class ValueSentences(RowSentences):
         if measure.name == "count":
             return self.rng.choice(("count", "number", "how many", "the number"))
         own = self.own(measure)
-        if own.nouns and self.chance(0.4):
+        if own.nouns and (measure.formula is not None or self.chance(0.4)):
             return self.say(self.rng.choice(own.nouns), {})
         return self.words(measure.name, {"t": self.lexicon.term(self.rng, measure.table, measure.column)})
 

@@ -20,6 +20,9 @@ class GroupShapes(ValueShapes):
     """Groups, series, ranks and shares."""
 
     def _group_measure(self, table: str) -> Measure | None:
+        formula = self.formula(table)
+        if formula is not None:
+            return formula
         chance = self.rng.random()
         if chance < 0.27:
             return self.count(table)
@@ -28,6 +31,9 @@ class GroupShapes(ValueShapes):
         return self.measure(table, ("sum", "sum", "sum", "sum", "avg", "avg", "max", "min", "median"))
 
     def _rank_measure(self, table: str) -> Measure | None:
+        formula = self.formula(table)
+        if formula is not None:
+            return formula
         if self.rng.random() < 0.3:
             return self.count(table)
         return self.measure(table, ("sum", "sum", "sum", "avg"))

@@ -41,7 +41,7 @@ class ValueShapes(RowShapes):
 
     def shape_agg(self) -> Plan | None:
         table = self.table()
-        measure = self.measure(table)
+        measure = self.formula(table) or self.measure(table)
         if measure is None:
             return None
         conditions = self.conditions(
