@@ -22,8 +22,11 @@ from serve_app.errors import InvalidRequest
 class PromptEncoder:
     """Encodes requests for one model. Safe to use from any thread."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, backend: Tokenizer, context_tokens: int) -> None:
+    def __init__(
+        self, tokenizer: PreTrainedTokenizerBase, backend: Tokenizer, context_tokens: int, chat: bool
+    ) -> None:
         self._tokenizer = tokenizer
+        self._chat = chat
         self._context_tokens = context_tokens
         # Two copies, because reading or not reading control tokens is a setting of the object, not of the
         # call.
@@ -45,7 +48,13 @@ class PromptEncoder:
         """
         if bool(request.turns) == (request.text is not None):
             raise InvalidRequest("A generation request needs either turns or text, and not both.")
-        ids = self._encode_raw(request.text) if request.text is not None else self._encode_chat(request.turns)
+        if request.text is not None:
+            ids = self._encode_raw(request.text)
+        elif self._chat:
+            ids = self._encode_chat(request.turns)
+        else:
+            # A model without a chat template, such as a base model, reads the turns as one text to go on from.
+            ids = self._encode_raw("\n\n".join(turn.content for turn in request.turns) + "\n")
         if not ids:
             raise InvalidRequest("The prompt is empty; send some text.")
         if len(ids) >= self._context_tokens:
@@ -76,8 +85,6 @@ class PromptEncoder:
         return ids
 
     def _encode_chat(self, turns: tuple[ChatTurn, ...]) -> list[int]:
-        if not self._tokenizer.chat_template:
-            raise InvalidRequest("This model has no chat template; send text instead of turns.")
         messages = [{"role": turn.role, "content": self.neutralised(turn.content)} for turn in turns]
         try:
             text = self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
