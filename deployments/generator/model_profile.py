@@ -31,7 +31,7 @@ class ModelProfile(BaseModel):
     )
     prompt_profile: ProfileName = Field(description="Which prompt the model was trained for")
     prompt_format: Literal["chat", "raw"] = Field(
-        description="chat: turns through the tokenizer's chat template; raw: text as it is"
+        description="chat: turns through the chat template; raw: text, or the turns' texts in a row"
     )
     quantization: Quantization = Field(
         default="8bit", description="bitsandbytes quantization of the linear layers"

@@ -53,7 +53,7 @@ class PromptEncoder:
         elif self._chat:
             ids = self._encode_chat(request.turns)
         else:
-            # A model without a chat template, such as a base model, reads the turns as one text to go on from.
+            # A model without a chat template, such as a base model, goes on from the turns as one text.
             ids = self._encode_raw("\n\n".join(turn.content for turn in request.turns) + "\n")
         if not ids:
             raise InvalidRequest("The prompt is empty; send some text.")

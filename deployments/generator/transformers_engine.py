@@ -44,7 +44,10 @@ class TransformersEngine:
         self._constraints = constraints
         self._loaded = load_model(profile)
         self._prompts = PromptEncoder(
-            self._loaded.tokenizer, self._loaded.backend, self._loaded.context_tokens
+            self._loaded.tokenizer,
+            self._loaded.backend,
+            self._loaded.context_tokens,
+            chat=profile.prompt_format == "chat",
         )
         skip = profile.skip_special_tokens
         backend = self._loaded.backend

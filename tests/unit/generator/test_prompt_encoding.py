@@ -16,8 +16,10 @@ def chat() -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast.from_pretrained(tiny_mistral_folder())
 
 
-def encoder(tokenizer: PreTrainedTokenizerFast, context_tokens: int = 512) -> PromptEncoder:
-    return PromptEncoder(tokenizer, tokenizer.backend_tokenizer, context_tokens)
+def encoder(
+    tokenizer: PreTrainedTokenizerFast, context_tokens: int = 512, chat: bool = True
+) -> PromptEncoder:
+    return PromptEncoder(tokenizer, tokenizer.backend_tokenizer, context_tokens, chat)
 
 
 def user(content: str) -> tuple[ChatTurn, ...]:
@@ -60,10 +62,13 @@ def test_raw_text_has_a_start_and_an_answer_mark_and_reads_added_tokens() -> Non
     ]
 
 
-def test_turns_need_a_template() -> None:
+def test_without_a_template_turns_are_one_text() -> None:
     tokenizer = PreTrainedTokenizerFast.from_pretrained(tiny_mistral_folder(chat=False))
-    with pytest.raises(InvalidRequest, match="no chat template"):
-        encoder(tokenizer).encode(make_request(None, turns=user("hello")))
+    turns = (ChatTurn(role="system", content=f"answer {EOS}"), *user("hello"))
+    raw = encoder(tokenizer, chat=False)
+    ids = raw.encode(make_request(None, turns=turns))
+    assert ids == raw.encode(make_request(f"answer {EOS}\n\nhello\n"))
+    assert ids.count(tokenizer.eos_token_id) == 0
 
 
 def test_a_template_that_refuses_the_turns(chat: PreTrainedTokenizerFast) -> None:
