@@ -1,5 +1,7 @@
-"""How a command ended, and what a test's server is told and asked."""
+"""How a command ended, what a test's server is told and asked, and commands in a process of their own."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,3 +33,24 @@ class Server:
     status: int = 200
     body: Any = None
     asked: list[tuple[str, Any]] = field(default_factory=list)
+
+
+START_TIMEOUT_S = 400
+
+
+@dataclass(frozen=True)
+class Operator:
+    """Runs commands as an operator would, with this environment."""
+
+    environment: dict[str, str]
+    port: int
+
+    def run(self, *arguments: str, given: str = "", **more: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "serve_app.cli", *arguments],
+            input=given,
+            capture_output=True,
+            text=True,
+            env=self.environment | more,
+            timeout=START_TIMEOUT_S,
+        )
