@@ -372,7 +372,9 @@ class ConditionSampler:
         if not children:
             return None
         child = self.rng.choice(children)
-        inner = self.conditions(child, self.rng.choice((0, 1, 1, 2)), self._kin_columns(child), rich=False)
+        inner = self.conditions(
+            child, self.rng.choice((0, 1, 1, 2)), self._kin_columns(child, table), rich=False
+        )
         nodes = tuple(c.node for c in inner)
         chance = self.rng.random()
         if chance < 0.72:
@@ -389,10 +391,9 @@ class ConditionSampler:
         node = Compare(operator, Aggregate("count", table=child, conditions=nodes), mark)
         return Cond(kind, table, f"#{child}", node, (mark,), words=words, child=inner, other=child)
 
-    def _kin_columns(self, child: str) -> frozenset[str]:
-        """Columns of a child's ancestors: not asked inside a relation, where the outer row stands for them."""
-        owners = self.world.tables[child].ancestors
-        return frozenset(f"{o}.{c}" for o in owners for c in self._all_columns(o))
+    def _kin_columns(self, child: str, table: str) -> frozenset[str]:
+        """Columns of the outer row and its ancestors: not asked inside a relation, where the outer row stands for them."""
+        return frozenset(f"{o}.{c}" for o in self.world.kin(table) for c in self._all_columns(o))
 
     def _all_columns(self, table: str) -> tuple[str, ...]:
         info = self.world.tables[table]

@@ -15,12 +15,14 @@ from deployments.prompt_builder.query_spec.nodes import (
     Compare,
     Condition,
     DateBucket,
+    Exists,
     Expr,
     InDates,
     InList,
     Placeholder,
     QuerySpec,
     SortKey,
+    Subquery,
     TextLiteral,
 )
 from deployments.prompt_builder.query_spec.walk import walk
@@ -476,6 +478,35 @@ class FollowUps:
         return replace(spec, show=shown, sort=(), limit=spec.limit if spec.sort else None), self.say(
             "child", m=self.voice.measure_noun(measure)
         )
+
+
+def extension(
+    rng: random.Random, world: World, lexicon: Lexicon, slots: SlotTable, year: int, spec: QuerySpec
+) -> tuple[Condition, bool, str] | None:
+    """(condition, whether it is said first, its words): a named parent or a period that a question lacks."""
+    used = {(n.table, n.column) for n in walk(spec) if isinstance(n, ColumnRef)}
+    if any(isinstance(n, (Subquery, Exists)) for n in walk(spec)):
+        return None
+    pieces = PlanSampler(rng, world, lexicon, slots, year)
+    info = world.tables[spec.table]
+    if info.date and not info.children and (spec.table, info.date) not in used and rng.random() < 0.5:
+        cond = pieces.date(info.fields[info.date], "date")
+        text = slots.mark(cond.marks[0])
+        return (cond.node, True, f"{text}, ") if rng.random() < 0.2 else (cond.node, False, text)
+    labels = [(p, world.tables[p].label) for p in info.parents if world.tables[p].label]
+    free = [(p, label) for p, label in labels if label and not any(t == p for t, _ in used)]
+    if not free:
+        return None
+    owner, label = rng.choice(free)
+    named = pieces.name(owner, label, "one")
+    if named is None:
+        return None
+    name = slots.mark(named.marks[0])
+    if rng.random() < 0.5:
+        lead = rng.choice((f"for {name}: ", f"{name}: ", f"on {name}, ", f"for {name}, ", f"{name} - "))
+        return named.node, True, lead
+    voice = Realizer(rng, lexicon, slots)
+    return named.node, False, voice.posts(spec.table, (named,))
 
 
 def _argument(aggregate: Aggregate) -> tuple[str, str]:

@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +17,7 @@ from deployments.prompt_builder.query_spec.context import SpecContext
 from deployments.prompt_builder.query_spec.nodes import Cannot, Placeholder, QuerySpec
 from deployments.prompt_builder.query_spec.walk import walk
 from deployments.prompt_builder.synthesis.alignment import Mismatch, align, renamed
-from deployments.prompt_builder.synthesis.followups import Change, FollowUps
+from deployments.prompt_builder.synthesis.followups import Change, FollowUps, extension
 from deployments.prompt_builder.synthesis.phrases import load_phrases
 from deployments.prompt_builder.synthesis.plan import Plan
 from deployments.prompt_builder.synthesis.realizer.lexicon import Lexicon
@@ -32,6 +32,7 @@ from deployments.prompt_builder.synthesis.writers import PhrasingLibrary, Turn, 
 from serve_app.contracts import Link, SchemaSnapshot
 
 _CHANGE_TRIES = 6
+_EXTENDED = 0.15
 MIXTURE_FILE = Path(__file__).parent / "mixture.yaml"
 
 
@@ -116,7 +117,35 @@ class Synthesizer:
         if turn is None:
             return self._drop("writers", "links otherwise")
         self.tally.drawn["writers"] += 1
+        if rng.random() < _EXTENDED and isinstance(turn.spec, QuerySpec):
+            extended = self._extended(rng, turn)
+            if extended is not None:
+                return extended
         return Example("writers", turn.question, turn.linked, turn.spec)
+
+    def _extended(self, rng: random.Random, turn: Turn) -> Example | None:
+        """The question with one more condition before or behind it: "For Riverside: …", "… last month"."""
+        spec = turn.spec
+        assert isinstance(spec, QuerySpec)
+        slots = SlotTable()
+        found = extension(rng, self.world, self.lexicon, slots, self.today.year, spec)
+        if found is None:
+            return None
+        node, before, text = found
+        plain = turn.question.rstrip("?.! ")
+        said = extract(f"{text}{plain[:1].lower()}{plain[1:]}" if before else f"{plain} {text}")
+        linked = self.linker.link(said.text, self.today)
+        own = align(QuerySpec(spec.table, where=(node,)), slots.slots, said, linked.links)
+        if isinstance(own, Mismatch):
+            return None
+        rest = [k for k in linked.links if k.placeholder not in own.values()]
+        old = turn.linked.links
+        if [k.placeholder[0] for k in rest] != [k.placeholder[0] for k in old]:
+            return None
+        names = {f"P{a.placeholder}": b.placeholder for a, b in zip(old, rest, strict=True)}
+        apart = _set_apart(spec)
+        wider = renamed(replace(apart, where=(*apart.where, node)), {**names, **own})
+        return Example("writers", said.text, linked, wider)
 
     def conversation(self, rng: random.Random) -> Example | None:
         """One turn of a person's conversation, with the meaning before it."""

@@ -39,6 +39,8 @@ _EARLIER_STEP = 100
 _YEAR = re.compile(r"\b20\d\d\b")
 _COUNT_OF = re.compile(r"\b(\d{1,3})(?= (?:days?|weeks?|months?|years?)\b)")
 _PERIOD = re.compile(r"\b(week|month|quarter|year)\b", re.IGNORECASE)
+# Behind these words a lookup word is a verb ("have paid"), which another value's word would not be.
+_VERB_CONTEXTS = [[w] for w in "have has had we they actually been got get getting they i ever being".split()]
 _PERIODS = ("week", "month", "month", "quarter", "year")
 
 
@@ -131,11 +133,24 @@ class PhrasingLibrary:
                 if rng.random() < 0.75:
                     start, end = link.span
                     question = question[:start] + self._other_value(rng, link) + question[end:]
+        if rng.random() < 0.3:
+            question = self._other_noun(rng, question)
         question = retyped(rng, question)
         if question == turn.question:
             return turn
         linked = self._linker.link(question, self._today)
         return Turn(question, spec, linked) if _alike(turn.linked.links, linked.links) else None
+
+    def _other_noun(self, rng: random.Random, question: str) -> str:
+        """Another one-word noun for a table whose rows have names: "jobs" for "projects"."""
+        for info in self._lexicon.world.tables.values():
+            nouns = [t for t in info.terms.terms if t.isalpha()] if info.label and info.parents else []
+            for noun in rng.sample(nouns, len(nouns)):
+                match = re.search(rf"\b{noun}(s?)\b", question, re.IGNORECASE)
+                if match and match[0][0].islower():
+                    other = rng.choice(nouns)
+                    return question[: match.start()] + other + match[1] + question[match.end() :]
+        return question
 
     def _other_value(self, rng: random.Random, link: Link) -> str:
         if link.placeholder[0] == "V":
@@ -188,8 +203,11 @@ class PhrasingLibrary:
         low = question.lower()
         for word in self._lexicon.words(column.table, column.name, value):
             hits = [m for m in re.finditer(rf"\b{re.escape(word.lower())}(s?)\b", low)]
-            if len(hits) == 1 and not any(
-                k.span[0] < hits[0].end() and hits[0].start() < k.span[1] for k in links
+            verb = len(hits) == 1 and low[: hits[0].start()].split()[-1:] in _VERB_CONTEXTS
+            if (
+                len(hits) == 1
+                and not verb
+                and not any(k.span[0] < hits[0].end() and hits[0].start() < k.span[1] for k in links)
             ):
                 return hits[0].start(), hits[0].end(), bool(hits[0][1])
         return None

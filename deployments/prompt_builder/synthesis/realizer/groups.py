@@ -50,6 +50,10 @@ class GroupSentences(ValueSentences):
     def say_running(self, plan: Plan) -> str | None:
         return self._grouped("running", plan, self.measure_of(plan.measures[0], plan.conditions))
 
+    def say_running_beside(self, plan: Plan) -> str | None:
+        m = self.measure_of(plan.measures[0], plan.conditions)
+        return f"{self._grouped('series', plan, m)}{self.one_of(english('words')['and_running'], {})}"
+
     def say_change(self, plan: Plan) -> str | None:
         return self._changed("change", plan)
 

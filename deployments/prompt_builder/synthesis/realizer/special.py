@@ -47,6 +47,16 @@ class SpecialSentences(SideSentences):
         }
         return self.frame(f"when_{side}", fillers) + tail
 
+    def say_since(self, plan: Plan) -> str | None:
+        tail = f" {self.by(plan.dimensions, plan.table)}" if plan.dimensions else ""
+        rows = self.noun_phrase(plan.table, plan.conditions, plural=False)
+        column = self.lexicon.column(plan.table, plan.measures[0].column)
+        main = self.lexicon.world.tables[plan.table].date == plan.measures[0].column
+        if not main and not column.within:
+            return None
+        said = "" if main else f" by {self.lexicon.term(self.rng, plan.table, plan.measures[0].column)}"
+        return self.frame("since", {"np1": rows + said}) + tail
+
     def say_gap(self, plan: Plan) -> str | None:
         fillers = {
             "np": self.noun_phrase(plan.table, plan.conditions),

@@ -88,18 +88,16 @@ class ValueSentences(RowSentences):
         tail = f" {self.by(plan.dimensions, plan.table)}" if plan.dimensions else ""
         clause = self.clause(part)
         if measure.name == "count" and clause:
-            return (
-                self.frame(
-                    "percent_count", {"np": self.noun_phrase(plan.table, plan.conditions), "clause": clause}
-                )
-                + tail
-            )
-        said = (
-            self.joined(self.value_words(part))
-            if part.words
-            else self.lexicon.term(self.rng, part.owner, part.column)
-        )
-        return self.frame("percent", {"m": self.measure_of(measure, plan.conditions), "part": said}) + tail
+            rows = self.noun_phrase(plan.table, plan.conditions)
+            return self.frame("percent_count", {"np": rows, "clause": clause}) + tail
+        m = self.measure_of(measure, plan.conditions)
+        if part.words:
+            said = self.joined(self.value_words(part))
+        elif part.kind == "predicate":
+            said = self.term(part)
+        else:
+            said = self.posts(plan.table, (part,))
+        return self.frame("percent", {"m": m, "part": said}) + tail
 
     def say_nested(self, plan: Plan) -> str | None:
         unit = plan.dimensions[0].part

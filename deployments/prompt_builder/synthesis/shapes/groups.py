@@ -94,11 +94,19 @@ class GroupShapes(ValueShapes):
             return None
         conditions = self.some(table)
         window = Window(kind, measure.expression)  # type: ignore[arg-type]  # one of the names above
-        shown: tuple[Expr, ...] = (window,) if kind == "running" else (measure.expression, window)
+        alone = kind == "running" and self.rng.random() < 0.6
+        shown: tuple[Expr, ...] = (window,) if alone else (measure.expression, window)
         spec = QuerySpec(
             table, (bucket.expression, *shown), where=nodes_of(conditions), sort=self._time_sort((bucket,))
         )
-        return Plan(kind, table, spec, conditions, (measure,), (bucket,))
+        return Plan(
+            "running_beside" if kind == "running" and not alone else kind,
+            table,
+            spec,
+            conditions,
+            (measure,),
+            (bucket,),
+        )
 
     def shape_rank(self) -> Plan | None:
         """The groups with the most or the least, one or several."""
@@ -154,8 +162,9 @@ class GroupShapes(ValueShapes):
         mark = self.slots.add(number)
         having = Cond(kind, table, measure.column, Compare(operator, measure.expression, mark), (mark,))
         where = (*nodes_of(conditions), having.node, *self.kept(table, (dimension,), conditions))
-        spec = QuerySpec(table, (dimension.expression, measure.expression), where=where)
-        return Plan("having", table, spec, conditions, (measure,), (dimension,), having=having)
+        order = Order(measure, self.rng.random() < 0.8) if self.rng.random() < 0.15 else None
+        spec = QuerySpec(table, (dimension.expression, measure.expression), where=where, sort=sort_by(order))
+        return Plan("having", table, spec, conditions, (measure,), (dimension,), having=having, order=order)
 
     def _threshold(self, table: str, measure: Measure) -> Slot:
         if measure.name == "count":

@@ -98,7 +98,7 @@ class SideShapes(GroupShapes):
 
     def child_measure(self, table: str, child: str) -> Measure | None:
         """An aggregate over a child's rows, with its own conditions."""
-        skip = self._kin_columns(child)
+        skip = self._kin_columns(child, table)
         conditions = self.conditions(child, self.rng.choice((0, 0, 1, 1)), skip, rich=False)
         nodes = nodes_of(conditions)
         if self.rng.random() < 0.45:

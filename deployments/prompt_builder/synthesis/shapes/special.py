@@ -14,6 +14,7 @@ from deployments.prompt_builder.query_spec.nodes import (
     QuerySpec,
     SortKey,
     Subquery,
+    Today,
     Window,
 )
 from deployments.prompt_builder.synthesis.pieces import FEW, OFTEN, ONE, SOME, nodes_of, sort_by
@@ -66,8 +67,10 @@ class SpecialShapes(SideShapes):
         skip = self.free_of(*dims) | {f"{table}.{field.name}"}
         conditions = self.conditions(table, self.rng.choice(OFTEN if dims else SOME), skip)
         where = (*nodes_of(conditions), *self.kept(table, dims, conditions))
-        spec = QuerySpec(table, (*(d.expression for d in dims), measure.expression), where=where)
-        return Plan("when", table, spec, conditions, (measure,), dims)
+        since = field.date_only and last and self.rng.random() < 0.25
+        shown: Expr = Arithmetic("-", Today(), measure.expression) if since else measure.expression
+        spec = QuerySpec(table, (*(d.expression for d in dims), shown), where=where)
+        return Plan("since" if since else "when", table, spec, conditions, (measure,), dims)
 
     def shape_gap(self) -> Plan | None:
         """The longest time between two such rows."""

@@ -8,10 +8,13 @@ from deployments.prompt_builder.query_spec.nodes import (
     NumberLiteral,
     QuerySpec,
 )
-from deployments.prompt_builder.synthesis.pieces import OFTEN, SOME, nodes_of
-from deployments.prompt_builder.synthesis.plan import Dimension, Plan
+from deployments.prompt_builder.synthesis.pieces import OFTEN, SOME, nodes_of, sort_by
+from deployments.prompt_builder.synthesis.plan import Dimension, Order, Plan
 from deployments.prompt_builder.synthesis.shapes.rows import RowShapes
 from deployments.prompt_builder.synthesis.surfaces import number_slot
+
+# Conditions that can name a part of a total.
+PARTS = ("word", "words", "predicate", "more", "less", "null", "not_null")
 
 
 class ValueShapes(RowShapes):
@@ -85,21 +88,19 @@ class ValueShapes(RowShapes):
         dims = (dimension,) if dimension else ()
         conditions = self.some(table, OFTEN if dims else SOME, *dims)
         where = (*nodes_of(conditions), *self.kept(table, dims, conditions))
-        spec = QuerySpec(table, (*(d.expression for d in dims), *(m.expression for m in chosen)), where=where)
-        return Plan("multi", table, spec, conditions, chosen, dims)
+        order = Order(chosen[-1], True) if dims and self.rng.random() < 0.2 else None
+        shown = (*(d.expression for d in dims), *(m.expression for m in chosen))
+        spec = QuerySpec(table, shown, where=where, sort=sort_by(order))
+        return Plan("multi", table, spec, conditions, chosen, dims, order=order)
 
     def shape_percent(self) -> Plan | None:
         """The share that rows with a further condition have of the total."""
         table = self.table()
-        part = self._lookup(table) if self.rng.random() < 0.75 else self._predicate(table)
+        draws = (self._lookup, self._lookup, self._lookup, self._predicate, self._amount, self._null)
+        part = self.rng.choice(draws)(table)
         counted = self.rng.random() < 0.4
         measure = self.count(table) if counted else self.measure(table, ("sum",))
-        if (
-            part is None
-            or measure is None
-            or part.kind not in ("word", "words", "predicate")
-            or measure.name not in ("sum", "count")
-        ):
+        if part is None or measure is None or part.kind not in PARTS or measure.name not in ("sum", "count"):
             return None
         inner = self.build(table, measure.name, measure.column, (part,))
         expression = Arithmetic(
