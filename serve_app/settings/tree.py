@@ -8,7 +8,6 @@ Replica counts, batching, autoscaling and resources are not here: they belong to
 from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import quote, urlsplit
-from zoneinfo import available_timezones
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
@@ -271,10 +270,3 @@ class Settings(Section):
     features: FeatureSettings = FeatureSettings()
     logging: LoggingSettings = LoggingSettings()
     server: ServerSettings = ServerSettings()
-
-    @model_validator(mode="after")
-    def _time_zone_is_known(self) -> Self:
-        name = self.executor.time_zone
-        if name not in available_timezones():
-            raise ValueError(f"executor.time_zone is {name!r}; allowed: a name such as UTC or Europe/Berlin")
-        return self

@@ -74,8 +74,8 @@ def test_every_fault_is_told_at_once_with_variable_value_and_what_is_allowed(tmp
         "- servr: is not a setting; did you mean server?",
         "- limits: is 3; allowed: a mapping of settings",
         "- MISTRAL_TEMPRATURE: is not a setting; did you mean MISTRAL_TEMPERATURE?",
-        "- MISTRAL_TEMPERATURE: is 'hot'; Input should be a valid number, unable to parse string as a number; "
-        "allowed: number >= 0.0 <= 2.0",
+        "- MISTRAL_TEMPERATURE: is 'hot'; Input should be a valid number, unable to parse string as a "
+        "number; allowed: number >= 0.0 <= 2.0",
         "- generation.top_p (MISTRAL_TOP_P): is 7; Input should be less than or equal to 1; "
         "allowed: number > 0.0 <= 1.0",
     ):
@@ -148,6 +148,11 @@ def test_what_does_not_exist_is_told_before_the_start(variable: str, value: str,
     (told,) = faults_of({variable: value})
     assert told.startswith(f"- {variable}: is ")
     assert allowed in told
+
+
+def test_an_unknown_time_zone_is_told() -> None:
+    (told,) = faults_of({"PLUMBLINE_EXECUTOR_TIME_ZONE": "Mars/Olympus"})
+    assert told.startswith("- PLUMBLINE_EXECUTOR_TIME_ZONE: is 'Mars/Olympus'")
 
 
 def test_the_log_level_is_taken_in_any_case() -> None:
