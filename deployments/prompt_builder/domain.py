@@ -36,8 +36,12 @@ class TableTerms(PackModel):
     """How people speak of a table's rows."""
 
     terms: tuple[str, ...] = Field(min_length=1, description="Nouns for one row, commonest first, singular")
-    plurals: tuple[str, ...] = Field(default=(), description="Plurals that are not noun + s, in the order of terms")
-    display: tuple[str, ...] = Field(min_length=1, description="Columns shown when none are asked for; t.c reaches a parent")
+    plurals: tuple[str, ...] = Field(
+        default=(), description="Plurals that are not noun + s, in the order of terms"
+    )
+    display: tuple[str, ...] = Field(
+        min_length=1, description="Columns shown when none are asked for; t.c reaches a parent"
+    )
     label: str | None = Field(default=None, description="The column that names a row")
     date: str | None = Field(default=None, description="The date meant when only a time is said")
     measure: str | None = Field(default=None, description="The measure meant by 'how much'")
@@ -65,7 +69,9 @@ class DomainPack(PackModel):
     week_starts_on: Literal["monday", "sunday"] = "monday"
     tables: dict[str, TableTerms]
     derived: tuple[Derived, ...] = ()
-    notes: tuple[str, ...] = Field(default=(), description="Readings told to an instruction model, one sentence each")
+    notes: tuple[str, ...] = Field(
+        default=(), description="Readings told to an instruction model, one sentence each"
+    )
 
     def derived_of(self, table: str) -> dict[str, Derived]:
         return {d.name: d for d in self.derived if d.table == table}
