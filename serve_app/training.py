@@ -79,7 +79,8 @@ def train_house_model(request: TrainingRequest, settings: Settings, say: Say) ->
         stream,
         out,
         added_tokens=tuple(dict.fromkeys((*stream.vocabulary(), *FORM_TOKENS))),
-        work_dir=PROJECT_ROOT / "runs" / out.name,
+        # The project's own model folder is kept in the repository; its checkpoints are not.
+        work_dir=PROJECT_ROOT / "runs" / HOUSE_PROFILE if request.out is None else None,
         start_from=request.start_from,
         evaluate=scoring.scores,
         progress=lambda progress: say(progress.line()),
