@@ -343,7 +343,7 @@ class ConditionSampler:
         if not options:
             return None
         main = self.world.tables[table].terms.measure
-        name, ref, semantic, _ = next((o for o in options if o[0] == main), self.rng.choice(options))
+        name, ref, _semantic, _ = next((o for o in options if o[0] == main), self.rng.choice(options))
         group = self._group_column(table) if self.rng.random() < 0.35 else None
         per: tuple[Expr, ...] = (group,) if group else ()
         average: Expr = Aggregate("avg", ref, per=per)
@@ -392,7 +392,9 @@ class ConditionSampler:
         return Cond(kind, table, f"#{child}", node, (mark,), words=words, child=inner, other=child)
 
     def _kin_columns(self, child: str, table: str) -> frozenset[str]:
-        """Columns of the outer row and its ancestors: not asked inside a relation, where the outer row stands for them."""
+        """Columns of the outer row and its ancestors: not asked inside a relation, where the outer row stands
+        for them.
+        """
         return frozenset(f"{o}.{c}" for o in self.world.kin(table) for c in self._all_columns(o))
 
     def _all_columns(self, table: str) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """Follow-up turns: a short turn changes the meaning before it into a new one.
 
-Every change works on any specification, whoever wrote it. A placeholder of the meaning before is called ``P…`` while
-the turn is made, so that it stays apart from the turn's own slots.
+Every change works on any specification, whoever wrote it. A placeholder of the meaning before is called
+``P…`` while the turn is made, so that it stays apart from the turn's own slots.
 """
 
 import random

@@ -1,8 +1,9 @@
 """Phrase data: how people put the tables of a domain into sentences.
 
-``phrases/<table>.yaml`` of a domain pack holds a `TablePhrases`; what it leaves out is filled from the pack's terms and from
-the English of ``english/*.yaml``. All phrases are templates (`templates`). Holes: ``{v}`` a value's word, ``{n}`` a number,
-``{d}`` a date expression, ``{post}`` all conditions not yet said, ``{t.c}`` the value of a condition on that column.
+``phrases/<table>.yaml`` of a domain pack holds a `TablePhrases`; what it leaves out is filled from the pack's
+terms and from the English of ``english/*.yaml``. All phrases are templates (`templates`). Holes: ``{v}`` a
+value's word, ``{n}`` a number, ``{d}`` a date expression, ``{post}`` all conditions not yet said, ``{t.c}``
+the value of a condition on that column.
 """
 
 from functools import cache, lru_cache
@@ -19,7 +20,9 @@ class PhraseModel(BaseModel):
 
 
 class MeasurePhrases(PhraseModel):
-    """Ways to say one aggregate of one column: nouns ("total spend") and whole questions ("what did we spend {post}")."""
+    """Ways to say one aggregate of one column: nouns ("total spend") and whole questions ("what did we spend
+    {post}").
+    """
 
     nouns: tuple[str, ...] = ()
     asks: tuple[str, ...] = ()
@@ -28,7 +31,9 @@ class MeasurePhrases(PhraseModel):
 
 
 class ColumnPhrases(PhraseModel):
-    """``usage``: a ``state`` is said of a row ("is pending"), a ``kind`` names it ("permit fees"), a ``person`` is one."""
+    """``usage``: a ``state`` is said of a row ("is pending"), a ``kind`` names it ("permit fees"), a
+    ``person`` is one.
+    """
 
     usage: str | None = None
     terms: tuple[str, ...] = ()
@@ -78,8 +83,9 @@ class FormulaPhrases(PhraseModel):
 class TablePhrases(PhraseModel):
     """Phrases about the rows of one table.
 
-    ``mass`` nouns do not name rows; ``persons``: a dimension and the lookup column whose words can name its members;
-    ``dims``: further nouns of a dimension when this table is counted; ``entities``: a name column and what it fixes.
+    ``mass`` nouns do not name rows; ``persons``: a dimension and the lookup column whose words can name its
+    members; ``dims``: further nouns of a dimension when this table is counted; ``entities``: a name column
+    and what it fixes.
     """
 
     singular: tuple[str, ...] = ()

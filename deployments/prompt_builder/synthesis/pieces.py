@@ -136,7 +136,7 @@ class PieceSampler(ConditionSampler):
     def bucket(self, table: str, parts: tuple[DatePart, ...] = _PARTS) -> Dimension | None:
         info = self.world.tables[table]
         # Things that others belong to are seldom counted over time.
-        if info.date is None or info.children and self.rng.random() < 0.75:
+        if info.date is None or (info.children and self.rng.random() < 0.75):
             return None
         part = self.rng.choice(parts)
         return Dimension(table, info.date, DateBucket(part, ColumnRef(table, info.date)), part)

@@ -1,7 +1,7 @@
 """Plans: a sampled meaning with the structure that its sentence needs.
 
-The sampler writes the query specification and, beside it, the same meaning in the units people speak in: conditions,
-measures, dimensions, order. The realizer reads only the plan.
+The sampler writes the query specification and, beside it, the same meaning in the units people speak in:
+conditions, measures, dimensions, order. The realizer reads only the plan.
 """
 
 from dataclasses import dataclass, field
@@ -14,6 +14,7 @@ CondKind = Literal[
     "word", "words", "not_word", "name", "names", "not_name", "more", "less", "at_least", "at_most", "equal",
     "between", "date", "before", "after", "null", "not_null", "predicate", "not_predicate", "contains", "starts",
     "columns", "exists", "none", "child_more", "child_less", "above_average", "below_average",
+    "weekday", "either",
 ]  # fmt: skip
 
 
@@ -44,7 +45,9 @@ class Attribute:
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """An aggregate: ``name`` over ``attribute`` of ``table`` (count has none). ``conditions`` are its own (FILTER)."""
+    """An aggregate: ``name`` over ``attribute`` of ``table`` (count has none). ``conditions`` are its own
+    (FILTER).
+    """
 
     name: str
     table: str

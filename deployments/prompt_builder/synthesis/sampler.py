@@ -1,4 +1,6 @@
-"""Samples plans: query specifications over any schema and pack, composed from its tables, measures and conditions."""
+"""Samples plans: query specifications over any schema and pack, composed from its tables, measures and
+conditions.
+"""
 
 from collections.abc import Callable
 

@@ -20,7 +20,9 @@ def load_schema(folder: Path) -> SchemaSnapshot:
 
 
 def save_schema(schema: SchemaSnapshot, folder: Path) -> Path:
-    """Write the snapshot that `load_schema` reads. Long value lists are cut: synthesis needs examples, not all."""
+    """Write the snapshot that `load_schema` reads. Long value lists are cut: synthesis needs examples, not
+    all.
+    """
     tables = tuple(
         table.model_copy(
             update={

@@ -1,7 +1,7 @@
 """Slots: the places of a realized question that the linker must find again.
 
-While a question is put together, a slot's surface stands between private-use characters, so that casing, typos and word
-order can change around it; `extract` removes the marks and says where each slot ended up.
+While a question is put together, a slot's surface stands between private-use characters, so that casing,
+typos and word order can change around it; `extract` removes the marks and says where each slot ended up.
 """
 
 import re

@@ -1,4 +1,6 @@
-"""Surfaces: how numbers, dates and stored names are said. The linker reads them back; what it cannot read is dropped."""
+"""Surfaces: how numbers, dates and stored names are said. The linker reads them back; what it cannot read is
+dropped.
+"""
 
 import random
 from collections.abc import Sequence

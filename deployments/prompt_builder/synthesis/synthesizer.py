@@ -166,7 +166,9 @@ class Synthesizer:
         return Example("conversations", varied[index].question, varied[index].linked, found.spec, meaning)
 
     def _meaning(self, turn: Turn, turns: list[Turn], previous: Meaning | None) -> Meaning | None:
-        """The turn's meaning in the placeholders of its prompt; None where it refers to what the prompt lacks."""
+        """The turn's meaning in the placeholders of its prompt; None where it refers to what the prompt
+        lacks.
+        """
         if not isinstance(turn.spec, QuerySpec):
             return None
         form = prompt_form(turn.linked, previous, self.context)
@@ -269,9 +271,10 @@ class Synthesizer:
         names, weights = self._shapes
         return self.shape(rng, rng.choices(names, weights)[0])
 
-    def _drop(self, kind: str, reason: str) -> None:
+    def _drop(self, kind: str, reason: str) -> Example | None:
         self.tally.drawn[kind] += 1
         self.tally.dropped[kind, reason] += 1
+        return None
 
 
 def same_thing(first: Link, second: Link) -> bool:

@@ -1,7 +1,8 @@
 """Phrase templates: short strings that stand for many wordings.
 
-``(a|b|c)`` is one of the alternatives, ``[x]`` is x or nothing, ``{name}`` is filled by the caller. A template may end in
-`` ; requirement, requirement`` (its conditions of use), which `split_requirements` takes off.
+``(a|b|c)`` is one of the alternatives, ``[x]`` is x or nothing, ``{name}`` is filled by the caller. A
+template may end in `` ; requirement, requirement`` (its conditions of use), which `split_requirements` takes
+off.
 """
 
 import random

@@ -1,4 +1,5 @@
-"""Natural phrasings: questions by people with their meaning, varied in names, amounts, dates and words of lookups.
+"""Natural phrasings: questions by people with their meaning, varied in names, amounts, dates and words of
+lookups.
 
 A phrasing is linked like any question; a variation is kept only if it links the same way as the original.
 """
@@ -40,7 +41,18 @@ _YEAR = re.compile(r"\b20\d\d\b")
 _COUNT_OF = re.compile(r"\b(\d{1,3})(?= (?:days?|weeks?|months?|years?)\b)")
 _PERIOD = re.compile(r"\b(week|month|quarter|year)\b", re.IGNORECASE)
 # Behind these words a lookup word is a verb ("have paid"), which another value's word would not be.
-_VERB_CONTEXTS = [[w] for w in "have has had we they actually been got get getting they i ever being".split()]
+_VERB_CONTEXTS = [
+    ["have"],
+    ["has"],
+    ["had"],
+    ["we"],
+    ["they"],
+    ["actually"],
+    ["been"],
+    ["got"],
+    ["get"],
+    ["being"],
+]
 _PERIODS = ("week", "month", "month", "quarter", "year")
 
 

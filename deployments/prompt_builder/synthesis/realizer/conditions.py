@@ -1,7 +1,7 @@
 """Single conditions in words, in the positions that English gives them.
 
-``pre`` stands before the noun ("pending expenses"), ``head`` replaces it ("permit fees"), ``post`` follows it ("over $5k")
-and ``clause`` completes "which expenses …" ("are still pending").
+``pre`` stands before the noun ("pending expenses"), ``head`` replaces it ("permit fees"), ``post`` follows it
+("over $5k") and ``clause`` completes "which expenses …" ("are still pending").
 """
 
 import random
@@ -140,7 +140,7 @@ class Speaker:
     def _compared(self, cond: Cond) -> str:
         marks = [self.slots.mark(m) for m in cond.marks]
         fillers = {"n": marks[0], "n2": marks[-1], "t": self.term(cond)}
-        semantic, unit = self.lexicon.semantic(cond.owner, cond.column)
+        semantic, _unit = self.lexicon.semantic(cond.owner, cond.column)
         direction = _OPPOSITE.get(cond.kind, "")
         own = self.phrases(cond) if cond.column in self.lexicon.world.tables[cond.owner].fields else None
         derived = self.lexicon.derived_phrases(cond.owner, cond.column)

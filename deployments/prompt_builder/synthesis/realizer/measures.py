@@ -28,7 +28,9 @@ class MeasurePhraser(Phraser):
         return found
 
     def measure_noun(self, measure: object) -> str:
-        """ "total spend", "average hourly rate", "number of approved permits", with the measure's own conditions."""
+        """ "total spend", "average hourly rate", "number of approved permits", with the measure's own
+        conditions.
+        """
         assert isinstance(measure, Measure)
         return self.measure_of(measure, measure.conditions)
 
@@ -67,7 +69,9 @@ class MeasurePhraser(Phraser):
         conditions: tuple[Cond, ...],
         fillers: dict[str, str] | None = None,
     ) -> str | None:
-        """Fill a frame like "what did {vendors.name} bill us {post}"; conditions a frame says are not said again."""
+        """Fill a frame like "what did {vendors.name} bill us {post}"; conditions a frame says are not said
+        again.
+        """
         for _ in range(6):
             text, needs = split_requirements(self.rng.choice(sources))
             used = self._used(text, needs, conditions, table)

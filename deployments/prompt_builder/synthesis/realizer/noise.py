@@ -1,4 +1,6 @@
-"""The way a question is typed: politeness, asides, casing, dropped words, typos, punctuation. Slots stay whole."""
+"""The way a question is typed: politeness, asides, casing, dropped words, typos, punctuation. Slots stay
+whole.
+"""
 
 import random
 
@@ -27,27 +29,13 @@ _DROPPABLE = frozenset(
     ]
 )
 _SHORT = {
-    "please": "pls", "between": "btw", "with": "w", "and": "n", "you": "u", "are": "r", "hours": "hrs", "average": "avg",
-    "number": "no", "month": "mth", "week": "wk", "last": "lst", "versus": "vs", "per": "/", "without": "w/o",
-    "before": "b4", "to": "2", "for": "4", "have": "hv", "your": "ur", "quantity": "qty", "percent": "pct",
+    "please": "pls", "with": "w", "and": "n", "you": "u", "are": "r", "hours": "hrs", "average": "avg",
+    "versus": "vs", "without": "w/o", "have": "hv", "quantity": "qty",
 }  # fmt: skip
-_SAFE_SHORT = (
-    "please",
-    "with",
-    "and",
-    "you",
-    "are",
-    "hours",
-    "average",
-    "versus",
-    "without",
-    "have",
-    "quantity",
-)
 _NEAR = {
-    "a": "qs", "b": "vn", "c": "xv", "d": "sf", "e": "wr", "f": "dg", "g": "fh", "h": "gj", "i": "uo", "j": "hk", "k": "jl",
-    "l": "k", "m": "n", "n": "bm", "o": "ip", "p": "o", "q": "w", "r": "et", "s": "ad", "t": "ry", "u": "yi", "v": "cb",
-    "w": "qe", "x": "zc", "y": "tu", "z": "x",
+    "a": "qs", "b": "vn", "c": "xv", "d": "sf", "e": "wr", "f": "dg", "g": "fh", "h": "gj", "i": "uo",
+    "j": "hk", "k": "jl", "l": "k", "m": "n", "n": "bm", "o": "ip", "p": "o", "q": "w", "r": "et", "s": "ad",
+    "t": "ry", "u": "yi", "v": "cb", "w": "qe", "x": "zc", "y": "tu", "z": "x",
 }  # fmt: skip
 
 
@@ -98,16 +86,13 @@ def _wrapped(rng: random.Random, text: str) -> str:
     front = rng.choice(words["asides_front"]) if rng.random() < 0.75 else ""
     back = rng.choice(words["asides_back"]) if not front or rng.random() < 0.4 else ""
     end = rng.choice(("?", ".", "?", ".", " please?", ", please."))
-    joined = front if not front or front.endswith(". ") or front.endswith("! ") else front
-    return f"{joined}{text}{end if back or rng.random() < 0.8 else ''}{back}"
+    return f"{front}{text}{end if back or rng.random() < 0.8 else ''}{back}"
 
 
 def _telegraphic(rng: random.Random, text: str) -> str:
     """As typed on a phone: lower case, short forms, function words dropped."""
     text = _without_some(rng, text.lower(), 0.75)
-    parts = []
-    for word in text.split(" "):
-        parts.append(_SHORT[word] if word in _SAFE_SHORT and rng.random() < 0.4 else word)
+    parts = [_SHORT.get(w, w) if rng.random() < 0.4 else w for w in text.split(" ")]
     return " ".join(parts).rstrip("?.")
 
 

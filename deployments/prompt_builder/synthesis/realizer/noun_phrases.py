@@ -57,7 +57,9 @@ class Phraser(Speaker):
         return posts
 
     def posts(self, table: str, conditions: tuple[Cond, ...]) -> str:
-        """The conditions without the table's noun, for questions whose verb says what is asked: "on permits at Riverside"."""
+        """The conditions without the table's noun, for questions whose verb says what is asked: "on permits
+        at Riverside".
+        """
         if not conditions:
             return ""
         own = [c for c in conditions if c.owner == table]

@@ -157,7 +157,9 @@ class RowSentences(MeasurePhraser):
         return self.frame("distinct", {"dims": dims, "post": self.with_rows(plan.table, rest)})
 
     def with_rows(self, table: str, conditions: tuple[Cond, ...]) -> str:
-        """What follows a noun that is not the table's own: "with pending expenses", "on permits at Riverside"."""
+        """What follows a noun that is not the table's own: "with pending expenses", "on permits at
+        Riverside".
+        """
         if not conditions:
             return ""
         if self.chance(0.5):

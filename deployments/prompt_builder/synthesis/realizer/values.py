@@ -1,5 +1,7 @@
 """Sentences that ask for one value or a few."""
 
+import itertools
+
 from deployments.prompt_builder.synthesis.phrases import english
 from deployments.prompt_builder.synthesis.plan import Cond, Measure, Plan
 from deployments.prompt_builder.synthesis.realizer.rows import RowSentences
@@ -112,7 +114,7 @@ class ValueSentences(RowSentences):
         marks = [self.slots.mark(m) for m in plan.extra.values()]
         bands = [f"{self.rng.choice(('under', 'below', 'up to', '<'))} {marks[0]}"]
         joint = self.rng.choice((" to ", "-", " - "))
-        bands += [f"{low}{joint}{high}" for low, high in zip(marks, marks[1:], strict=False)]
+        bands += [f"{low}{joint}{high}" for low, high in itertools.pairwise(marks)]
         bands.append(
             self.rng.choice(
                 (

@@ -117,7 +117,7 @@ class GroupShapes(ValueShapes):
             if time
             else self.dimension(table)
         )
-        measure = self._group_measure(table)
+        measure = self._rank_measure(table)
         if (
             dimension is None
             or measure is None

@@ -83,7 +83,9 @@ class SpecialShapes(SideShapes):
         return Plan("gap", table, QuerySpec(table, (gap,), where=nodes_of(conditions)), conditions)
 
     def shape_champion(self) -> Plan | None:
-        """Per group, the member of another grouping with the most: "for each project, the vendor we paid most"."""
+        """Per group, the member of another grouping with the most: "for each project, the vendor we paid
+        most".
+        """
         table = self.table()
         outer, inner = self.dimension(table), self.dimension(table)
         if self.rng.random() < 0.15:
@@ -271,7 +273,9 @@ class SpecialShapes(SideShapes):
         return marked if self.rng.random() < 0.65 else (marked[1], marked[0])
 
     def shape_balance(self) -> Plan | None:
-        """Two sums over child rows per parent and the gap between them; or the parents where one exceeds the other."""
+        """Two sums over child rows per parent and the gap between them; or the parents where one exceeds the
+        other.
+        """
         parents = [t for t, i in self.world.tables.items() if i.children and i.label]
         if not parents:
             return None
@@ -285,7 +289,7 @@ class SpecialShapes(SideShapes):
         if first.table == second.table and not (first.conditions and second.conditions):
             return None
         conditions = self.some(table, (0, 1, 1, 2))
-        shown = (ColumnRef(table, info.label or ""), first.expression, second.expression)
+        shown: tuple[Expr, ...] = (ColumnRef(table, info.label or ""), first.expression, second.expression)
         gap = self.rng.random() < 0.6
         where = nodes_of(conditions)
         if gap:

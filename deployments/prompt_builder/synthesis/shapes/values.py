@@ -138,7 +138,7 @@ class ValueShapes(RowShapes):
         options = self.measurable(table)
         if not options:
             return None
-        column, semantic = self.rng.choice(options)
+        column, _semantic = self.rng.choice(options)
         slots = sorted(
             (
                 number_slot(self.rng, *self.lexicon.semantic(table, column))
