@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from deployments.prompt_builder.query_spec.canonical_conditions import (
     flatten,
+    merge_exclusions,
     merge_ranges,
     negated,
     ordered,
@@ -177,7 +178,7 @@ class _Canonical:
 
     def conjunction(self, conditions: tuple[Condition, ...], base: str) -> tuple[Condition, ...]:
         done = [self.condition(condition, base) for condition in conditions]
-        merged = merge_ranges(flatten(done, AllOf))
+        merged = merge_exclusions(merge_ranges(flatten(done, AllOf)))
         return ordered(self.predicates(tuple(dict.fromkeys(merged)), base))
 
     def predicates(self, conditions: tuple[Condition, ...], base: str) -> tuple[Condition, ...]:

@@ -133,6 +133,21 @@ def tidy_alternatives(conditions: Sequence[Condition]) -> tuple[Condition, ...]:
     return ordered([*lists, *rest])
 
 
+def merge_exclusions(conditions: Sequence[Condition]) -> list[Condition]:
+    """``x != a and x != b`` is ``x not in (a, b)``."""
+    values: dict[Expr, list[Expr]] = {}
+    rest: list[Condition] = []
+    for condition in conditions:
+        match condition:
+            case Compare("!=", argument, NumberLiteral() | TextLiteral() | Placeholder() as value):
+                values.setdefault(argument, []).append(value)
+            case InList(argument, listed, True) if not isinstance(listed[0], Subquery):
+                values.setdefault(argument, []).extend(listed)
+            case _:
+                rest.append(condition)
+    return [*rest, *(tidy_list(InList(x, tuple(listed), negated=True)) for x, listed in values.items())]
+
+
 def merge_ranges(conditions: Sequence[Condition]) -> list[Condition]:
     """``x >= a and x <= b`` with constant bounds is ``x between a and b``."""
     found = list(conditions)

@@ -285,8 +285,7 @@ class Expressions:
                 found = self.sql(argument, required=negated and required)
                 return Sql(f"{found.within(0)} IS {'NOT ' if negated else ''}NULL", 4)
             case TextMatch(kind, argument, value):
-                pattern = self.pattern(kind, argument, value)
-                return Sql(f"{self.sql(argument, required).within(0)} ILIKE {pattern}", 4)
+                return self.text_match(kind, argument, value, required)
             case Exists():
                 return self.exists(condition)
             case Predicate(table, name):
@@ -355,6 +354,16 @@ class Expressions:
         parts = [f"{value} >= {start}"] if start else []
         parts += [f"{value} < {end}"] if end else []
         return Sql(" AND ".join(parts), 4 if len(parts) == 1 else 5)
+
+    def text_match(self, kind: str, argument: Expr, value: Expr, required: bool) -> Sql:
+        text = self.sql(argument, required).within(0)
+        column = (
+            self.context.columns.get((argument.table, argument.column))
+            if isinstance(argument, ColumnRef)
+            else None
+        )
+        cast = "::text" if column is not None and column.enum_values else ""
+        return Sql(f"{text}{cast} ILIKE {self.pattern(kind, argument, value)}", 4)
 
     def pattern(self, kind: str, argument: Expr, value: Expr) -> str:
         found = value.value if isinstance(value, TextLiteral) else ""

@@ -7,7 +7,7 @@ from deployments.prompt_builder.query_spec.compiler.query import Query
 from deployments.prompt_builder.query_spec.compiler.rows import RowAggregates, group_keys
 from deployments.prompt_builder.query_spec.compiler.scope import Scope
 from deployments.prompt_builder.query_spec.compiler.sql import Select, Sql, identifier, nested
-from deployments.prompt_builder.query_spec.derived import derived_value
+from deployments.prompt_builder.query_spec.derived import derived_conditions, derived_value
 from deployments.prompt_builder.query_spec.nodes import (
     Aggregate,
     Bucket,
@@ -15,6 +15,7 @@ from deployments.prompt_builder.query_spec.nodes import (
     Condition,
     Exists,
     Expr,
+    Predicate,
     QuerySpec,
     Subquery,
     Window,
@@ -39,6 +40,7 @@ class GroupQuery(Query):
         self.rows = Expressions(statement, self.scope, self.row_mode)
         self.group: dict[str, None] = {}
         self.key_items = tuple(item for item in self.items if self.is_key(item))
+        self.key_sql: dict[Expr, Sql] = {}
 
     def is_key(self, item: Expr) -> bool:
         """True for a shown item that is the same for all rows of a group."""
@@ -49,15 +51,20 @@ class GroupQuery(Query):
     # ------------------------------------------------------------ group keys
 
     def add_key(self, expression: Expr) -> None:
-        """Group by an expression; a value computed from descendants is fixed by the row that it belongs to."""
+        """Group by an expression; a value that descendants make is fixed by the row whose value it is."""
         owners = self.owners(expression)
-        if owners:
-            for table in owners:
-                self.add_primary_key(table)
-            return
+        for table in owners:
+            self.add_primary_key(table)
         if isinstance(expression, ColumnRef) and self.context.label(expression.table) == expression.column:
             self.add_primary_key(expression.table)
-        self.group[self.rows.sql(expression, required=True).text] = None
+        if not owners:
+            self.group[self.rows.sql(expression, required=True).text] = None
+
+    def add_shown_key(self, item: Expr, text: str) -> None:
+        """Group by a shown item, which may be anything, since GROUP BY can name it by its number."""
+        if isinstance(item, ColumnRef) and self.context.label(item.table) == item.column:
+            self.add_primary_key(item.table)
+        self.group[text] = None
 
     def add_primary_key(self, table: str) -> None:
         for key in self.context.tables[table].primary_key:
@@ -68,6 +75,10 @@ class GroupQuery(Query):
         for node in walk(expression, (Subquery,)):
             if isinstance(node, Aggregate | Exists):
                 return [self.spec.table]
+            if isinstance(node, Predicate):
+                parts = derived_conditions(node.table, node.name, self.context)
+                if any(isinstance(inner, Aggregate | Exists) for part in parts for inner in walk(part)):
+                    return [node.table]
             if isinstance(node, ColumnRef):
                 value = derived_value(node.table, node.column, self.context)
                 if value is not None and any(isinstance(part, Aggregate | Exists) for part in walk(value)):
@@ -118,7 +129,7 @@ class GroupQuery(Query):
 
     def window_order(self, node: Window) -> tuple[str, ...]:
         if self.bucket is not None:
-            return (self.rows.sql(self.bucket).text,)
+            return (self.text(self.bucket),)
         return (*self.unwrapped_sort(), *self.tie_breakers())
 
     def partition(self, node: Window) -> tuple[str, ...]:
@@ -134,12 +145,15 @@ class GroupQuery(Query):
         return found
 
     def text(self, expression: Expr, required: bool = False) -> str:
+        # PostgreSQL knows a group's key again only by the very same text.
+        if expression in self.key_sql:
+            return self.key_sql[expression].text
         if self.is_key(expression):
             return self.rows.sql(expression, required).text
         return super().text(expression, required)
 
     def tie_breakers(self) -> list[str]:
-        return [self.rows.sql(item).text for item in self.key_items]
+        return [self.text(item) for item in self.key_items]
 
     def default_order(self, wrapped: bool) -> list[str]:
         first = self.bucket or next(iter(self.key_items), None)
@@ -151,17 +165,16 @@ class GroupQuery(Query):
 
     def select(self) -> Select:
         core = Select()
+        for item in self.key_items:
+            self.key_sql[item] = self.rows.sql(item, required=True)
+            self.add_shown_key(item, self.key_sql[item].text)
+        compiled = dict(self.key_sql)
         for item in self.items:
-            if self.is_key(item):
-                self.add_key(item)
-                self.outputs.add(item, self.rows.sql(item, required=True))
-        for item in self.items:
-            if not self.is_key(item):
+            if item not in compiled:
                 self.add_bare_columns(item)
-        ordered = {item: self.expressions.sql(item) for item in self.items if not self.is_key(item)}
+                compiled[item] = self.expressions.sql(item)
         for item in self.items:
-            if item in ordered:
-                self.outputs.add(item, ordered[item])
+            self.outputs.add(item, compiled[item])
         for condition in self.spec.where:
             self.place(condition, core)
         return self.finish(core)
@@ -196,9 +209,11 @@ class GroupQuery(Query):
         return self.context.label(item.table) == item.column or keys == (item.column,)
 
     def close(self, core: Select) -> Select:
-        visible = [output.sql.text for output in self.outputs.items.values()]
+        shown = [output.sql.text for output in self.outputs.items.values()]
         core.group = [
-            str(visible.index(key) + 1) if len(key) > _NUMBERED_FROM and key in visible else key
-            for key in (self.group if self.key_items or self.group else ())
+            str(shown.index(key) + 1)
+            if key in shown and (len(key) > _NUMBERED_FROM or "SELECT" in key)
+            else key
+            for key in self.group
         ]
         return super().close(core)

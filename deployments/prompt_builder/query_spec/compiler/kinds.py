@@ -26,7 +26,7 @@ def compile_query(statement: "Statement", spec: QuerySpec, one_value: bool = Fal
         return GroupQuery(statement, spec, one_value=one_value).select()
     query = RowQuery(statement, spec, one_value)
     select = query.select()
-    if spec.show and not spec.where and not any(reads_rows(item, spec.table, context) for item in spec.show):
+    if not spec.where and not any(reads_rows(item, spec.table, context) for item in query.items):
         select.source, select.order = None, []
     return select
 

@@ -98,8 +98,11 @@ class TwoLevelQuery(GroupQuery):
         )
 
     def add_key(self, expression: Expr) -> None:
-        for text in (*self.identity(expression), self.rows.sql(expression).text):
-            self.group[text] = None
+        self.add_shown_key(expression, self.rows.sql(expression).text)
+
+    def add_shown_key(self, item: Expr, text: str) -> None:
+        for key in (*self.identity(item), text):
+            self.group[key] = None
 
     def identity(self, expression: Expr) -> list[str]:
         if not isinstance(expression, ColumnRef) or self.context.label(expression.table) != expression.column:
