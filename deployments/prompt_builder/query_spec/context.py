@@ -52,6 +52,11 @@ class SpecContext:
         """Cache of `canonical.py`: what the derived names spell out."""
         return {}
 
+    @cached_property
+    def words(self) -> dict[str, tuple[str, ...]]:
+        """Cache of `token_words.py`: the schema's words of the model's vocabulary."""
+        return {}
+
     def is_value(self, table: str, name: str) -> bool:
         """True for a stored column or a derived value."""
         return (table, name) in self.columns or self._derived_kind(table, name) == "value"

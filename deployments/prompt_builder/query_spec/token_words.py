@@ -78,7 +78,13 @@ def split(text: str) -> list[str]:
 
 
 def schema_words(context: SpecContext) -> dict[str, tuple[str, ...]]:
-    """Every schema word of the vocabulary with what it names: (table,), (table, name) or (table, column, value)."""
+    """Every schema word of the vocabulary with what it names: (table,), (table, name), (table, column, value)."""
+    if not context.words:
+        context.words.update(_schema_words(context))
+    return context.words
+
+
+def _schema_words(context: SpecContext) -> dict[str, tuple[str, ...]]:
     words: dict[str, tuple[str, ...]] = {table_token(t)[1:-1]: (t,) for t in context.tables}
     for table, name in (*context.columns, *context.derived):
         words.setdefault(column_token(table, name)[1:-1], (table, name))
