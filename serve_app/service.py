@@ -165,7 +165,7 @@ class ChatService:
             async with self.admission.place():
                 result = await self._checked_run(request.sql, caller, trace)
         except Exception as error:
-            return self._failed(error, trace)
+            return self._failed(error, trace, is_question=False)
         trace.outcome = "answer"
         body = ChatResponse(
             success=True,
@@ -229,11 +229,14 @@ class ChatService:
                 "The language model is switched off on this server. Ask your administrator to turn it on."
             )
 
-    def _failed(self, raised: Exception, trace: Trace) -> Reply:
+    def _failed(self, raised: Exception, trace: Trace, is_question: bool = True) -> Reply:
         """The reply of a failure. A bug is logged with the question too, and told as an internal error."""
         error = raised if isinstance(raised, PlumblineError) else PlumblineError()
         trace.outcome = error.type
-        self.figures.question(trace, error.type)
+        if is_question:
+            self.figures.question(trace, error.type)
+        else:
+            self.figures.error(error.type)
         question = trace.question
         conversation_id = trace.conversation_id
         if conversation_id is None and not isinstance(error, ConversationNotFound):

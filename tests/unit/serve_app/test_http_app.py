@@ -372,10 +372,12 @@ def make_valid(sql: str) -> Any:
     return FakeValidator()._verdict_of(sql)
 
 
-async def test_a_database_error_of_run_sql_is_told_without_driver_text() -> None:
+async def test_a_database_error_of_run_sql_is_told_without_driver_text_and_is_no_question() -> None:
     stages = make_stages(executor=FakeExecutor(lambda _: ExecutionFailed(detail="relation secret")))
     async with client_of(make_service(stages)) as http:
         response = await http.post("/api/sql/run", json={"sql": "SELECT 1"})
+        report = (await http.get("/api/metrics")).json()
+    assert (report["questions_total"], report["errors_by_type"]) == (0, {"execution_failed": 1})
     assert response.status_code == 422
     assert error_of(response)["type"] == "execution_failed"
     assert "secret" not in response.text
