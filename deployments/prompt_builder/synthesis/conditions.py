@@ -58,7 +58,7 @@ class ConditionSampler:
     def conditions(
         self, table: str, count: int, skip: frozenset[str] = frozenset(), rich: bool = True
     ) -> tuple[Cond, ...]:
-        """Up to ``count`` conditions on different columns; ``skip`` are columns ("t.c") that must stay free."""
+        """Up to ``count`` conditions on different columns; those of ``skip`` ("t.c") stay free."""
         taken = set(skip)
         found: list[Cond] = []
         for _ in range(count * 3):

@@ -19,7 +19,8 @@ from deployments.prompt_builder.synthesis.plan import Attribute, Cond, Dimension
 from deployments.prompt_builder.synthesis.surfaces import count_slot
 
 _PARTS: tuple[DatePart, ...] = (
-    "month", "month", "month", "month", "month", "week", "day", "quarter", "quarter", "year", "year", "weekday",
+    "month", "month", "month", "month", "month", "week", "day", "quarter", "quarter", "year", "year",
+    "weekday",
 )  # fmt: skip
 ONE = NumberLiteral("1")
 # How many conditions questions have, by how much they need them.

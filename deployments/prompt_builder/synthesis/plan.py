@@ -12,7 +12,8 @@ from deployments.prompt_builder.synthesis.phrases import FormulaPhrases
 
 CondKind = Literal[
     "word", "words", "not_word", "name", "names", "not_name", "more", "less", "at_least", "at_most", "equal",
-    "between", "date", "before", "after", "null", "not_null", "predicate", "not_predicate", "contains", "starts",
+    "between", "date", "before", "after", "null", "not_null", "predicate", "not_predicate", "contains",
+    "starts",
     "columns", "exists", "none", "child_more", "child_less", "above_average", "below_average",
     "weekday", "either",
 ]  # fmt: skip

@@ -79,8 +79,8 @@ def _condition_kinds(spec: QuerySpec) -> set[str]:
 
 
 _KINDS = {
-    "Compare", "InList", "InDates", "Between", "IsNull", "TextMatch", "Exists", "Predicate", "AnyOf", "Negation",
-    "Subquery", "Aggregate",
+    "Compare", "InList", "InDates", "Between", "IsNull", "TextMatch", "Exists", "Predicate", "AnyOf",
+    "Negation", "Subquery", "Aggregate",
 }  # fmt: skip
 
 

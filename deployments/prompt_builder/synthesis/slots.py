@@ -17,7 +17,7 @@ MARKED = re.compile(f"{_OPEN}(.)(.*?){_CLOSE}", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A value said in words. ``value`` is the stored value (V) or the decimal literal (N); dates carry none."""
+    """A value said in words. ``value``: the stored value (V) or the decimal literal (N); none for dates."""
 
     kind: Literal["V", "N", "D"]
     surface: str

@@ -12,8 +12,9 @@ from deployments.prompt_builder.synthesis.templates import template
 from deployments.prompt_builder.synthesis.world import Field
 
 _WORDS = {
-    1: "one", 2: "two", 3: "three", 4: "four", 5: "five", 6: "six", 7: "seven", 8: "eight", 9: "nine", 10: "ten",
-    12: "twelve", 15: "fifteen", 20: "twenty", 30: "thirty", 50: "fifty", 60: "sixty", 90: "ninety", 100: "a hundred",
+    1: "one", 2: "two", 3: "three", 4: "four", 5: "five", 6: "six", 7: "seven", 8: "eight", 9: "nine",
+    10: "ten", 12: "twelve", 15: "fifteen", 20: "twenty", 30: "thirty", 50: "fifty", 60: "sixty",
+    90: "ninety", 100: "a hundred",
 }  # fmt: skip
 _MANTISSAS = (1, 1, 1, 1.5, 2, 2, 2.5, 3, 4, 5, 5, 5, 6, 7.5, 8)
 

@@ -55,6 +55,12 @@ class Tally:
     dropped: Counter[tuple[str, str]] = field(default_factory=Counter)
 
 
+def read_mixture(path: Path) -> dict[str, Any]:
+    """Weights of sources, shapes and follow-ups."""
+    found: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return found
+
+
 class Synthesizer:
     """Draws examples from a schema and a domain pack folder; needs no database."""
 
@@ -79,8 +85,7 @@ class Synthesizer:
 
     @cached_property
     def mixture(self) -> dict[str, Any]:
-        found: dict[str, Any] = yaml.safe_load(MIXTURE_FILE.read_text(encoding="utf-8"))
-        return found
+        return read_mixture(MIXTURE_FILE)
 
     @cached_property
     def _shapes(self) -> tuple[list[str], list[float]]:
@@ -216,7 +221,7 @@ class Synthesizer:
         return self.shape(rng, rng.choices(list(shapes), list(shapes.values()))[0])
 
     def follow_up(self, rng: random.Random) -> Example | None:
-        """A short turn after another question; now and then a full question that has nothing to do with it."""
+        """A short turn after another question; now and then a full question that ignores it."""
         first = self._first(rng)
         if first is None or not isinstance(first.spec, QuerySpec):
             return None

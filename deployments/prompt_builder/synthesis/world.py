@@ -1,4 +1,4 @@
-"""What the synthesizer knows of a schema: tables, their kin, and columns by the role that people give them."""
+"""What the synthesizer knows of a schema: tables, their kin, and columns by the role people give them."""
 
 from dataclasses import dataclass, field
 
@@ -109,7 +109,7 @@ def _table_info(table: Table, pack: DomainPack, parents: dict[str, tuple[str, ..
 
 
 def _ancestors(name: str, parents: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
-    """Breadth first, so that a table reached over two paths counts by its shortest, as the compiler joins it."""
+    """Breadth first: a table reached over two paths counts by its shortest, as the compiler joins it."""
     found: dict[str, None] = {}
     frontier = [name]
     while frontier:

@@ -90,7 +90,7 @@ class Lexicon:
         return pick(rng, self._terms[table, column])
 
     def qualified(self, rng: random.Random, base: str, table: str, column: str) -> str:
-        """A term that is not taken for a nearer table's column: "vendor city" where projects have a city too."""
+        """A term not taken for a nearer table's column: "vendor city" where projects have cities too."""
         term = self.term(rng, table, column)
         if table != base and self._nearer(base, table, column, term):
             return f"{pick(rng, self._singulars[table])} {term}"

@@ -40,7 +40,8 @@ class MeasurePhraser(Phraser):
         if measure.name == "count":
             return self.words("count", {"ns": self.noun_phrase(table, conditions)})
         if measure.name == "countd":
-            return f"{self.words('countd', {'ns': self.group_nouns(measure.owner, measure.column, table)})} {self.posts(table, conditions)}".strip()
+            members = self.group_nouns(measure.owner, measure.column, table)
+            return f"{self.words('countd', {'ns': members})} {self.posts(table, conditions)}".strip()
         own = self.own(measure)
         main = self.lexicon.world.tables[table].terms.measure == measure.column
         if main and measure.name in _ADJECTIVES and self.chance(0.45):
@@ -54,7 +55,8 @@ class MeasurePhraser(Phraser):
         if not conditions:
             return noun if main and self.chance(0.4) else f"{noun} of {self.noun_phrase(table, conditions)}"
         if self.chance(0.6):
-            return f"{noun} {self.rng.choice(('of', 'for', 'of', 'on', 'of all', 'across'))} {self.noun_phrase(table, conditions)}"
+            link = self.rng.choice(("of", "for", "of", "on", "of all", "across"))
+            return f"{noun} {link} {self.noun_phrase(table, conditions)}"
         return f"{noun} {self.posts(table, conditions)}".strip()
 
     def ask(self, measure: Measure, conditions: tuple[Cond, ...]) -> str | None:

@@ -137,7 +137,7 @@ class Phraser(Speaker):
         return f"{link} the {name} {noun}" if chance < 0.95 else f"{link} {noun} {name}"
 
     def relation(self, cond: Cond) -> str:
-        """Conditions over child rows: "without any approved permits", "with more than 3 rejected invoices"."""
+        """Conditions over child rows: "without any approved permits", "with more than 3 bills"."""
         marks = [self.slots.mark(m) for m in cond.marks]
         fillers = {"n": marks[0] if marks else ""}
         if cond.measure is not None and cond.measure.name != "count":

@@ -101,7 +101,8 @@ class RowSentences(MeasurePhraser):
             if own and self.chance(0.6):
                 return self.one_of(own, {"x": name})
         if self.chance(0.15):
-            name = f"{self.rng.choice(('the ', ''))}{name} {self.lexicon.noun(self.rng, plan.table, plural=False)}"
+            noun = self.lexicon.noun(self.rng, plan.table, plural=False)
+            name = f"{self.rng.choice(('the ', ''))}{name} {noun}"
         return self.frame("attribute", {"x": name, "cols": self._columns(plan)})
 
     def say_top(self, plan: Plan) -> str | None:
@@ -135,7 +136,8 @@ class RowSentences(MeasurePhraser):
         if plan.one:
             return self._led("one_per", plan, {"np1": plan.conditions}, fillers)
         if not plan.order.descending:
-            return f"{self._mark(plan)} {sup} {self.noun_phrase(plan.table, plan.conditions)} per {fillers['dim']}"
+            rows = self.noun_phrase(plan.table, plan.conditions)
+            return f"{self._mark(plan)} {sup} {rows} per {fillers['dim']}"
         return self._led("top_per", plan, {"np": plan.conditions}, {**fillers, "n": self._mark(plan)})
 
     def members(self, plan: Plan) -> tuple[str, tuple[Cond, ...]]:

@@ -78,7 +78,8 @@ class SpecialSentences(SideSentences):
         if plan.one:
             return self.frame("champion_one", fillers)
         if not plan.order.descending:
-            return f"the {self._mark(plan)} {fillers['inners']} with the {fillers['hi']} {fillers['m']} for each {outer[0]}"
+            most = f"{fillers['hi']} {fillers['m']}"
+            return f"the {self._mark(plan)} {inner[1]} with the {most} for each {outer[0]}"
         return self.frame("champion", {**fillers, "n": self._mark(plan)})
 
     def say_duplicates(self, plan: Plan) -> str | None:

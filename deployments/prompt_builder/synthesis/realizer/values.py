@@ -50,7 +50,8 @@ class ValueSentences(RowSentences):
             return self.measure_of(plan.measures[0], conditions)
         nouns = [self._bare(m) for m in plan.measures]
         joined = self.joined(nouns, self.rng.choice(("and", "and", "&", "plus", "as well as")))
-        return f"{joined} {self.rng.choice(('of', 'for', 'of', 'on'))} {self.noun_phrase(plan.table, conditions)}"
+        link = self.rng.choice(("of", "for", "of", "on"))
+        return f"{joined} {link} {self.noun_phrase(plan.table, conditions)}"
 
     def _bare(self, measure: Measure) -> str:
         if measure.name == "count":
