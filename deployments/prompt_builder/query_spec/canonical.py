@@ -46,7 +46,7 @@ from deployments.prompt_builder.query_spec.nodes import (
     Subquery,
 )
 from deployments.prompt_builder.query_spec.printer import expression_text
-from deployments.prompt_builder.query_spec.shape import implied_items, is_grouped
+from deployments.prompt_builder.query_spec.shape import display_items, implied_items, is_grouped
 from deployments.prompt_builder.query_spec.walk import rebuild, walk
 
 # A count compared with one of these says that there are no rows, or that there are some.
@@ -111,7 +111,7 @@ class _Canonical:
 
     def without_implied(self, spec: QuerySpec) -> QuerySpec:
         """The specification without items in last place that the result shows anyway."""
-        if spec.show == self.display(spec.table) and not spec.distinct:
+        if spec.show == display_items(spec.table, self.context) and not spec.distinct:
             return replace(spec, show=())
         if len(spec.show) > 1:
             shorter = replace(spec, show=spec.show[:-1])
@@ -119,10 +119,6 @@ class _Canonical:
             if same_kind and spec.show[-1] in implied_items(shorter, self.context):
                 return self.without_implied(shorter)
         return spec
-
-    def display(self, table: str) -> tuple[Expr, ...]:
-        terms = self.context.domain.tables.get(table)
-        return tuple(ColumnRef(table, name) for name in terms.display) if terms else ()
 
     def limit(self, limit: NumberLiteral | Placeholder | None) -> NumberLiteral | Placeholder | None:
         return _number(limit) if isinstance(limit, NumberLiteral) else limit

@@ -13,7 +13,7 @@ Text form (keywords are reserved; columns of the base table may stand without th
     COND   EXPR (= | != | < | <= | > | >=) EXPR   EXPR [not] in (VALUE, …)   EXPR [not] in D0
            EXPR between EXPR and EXPR             EXPR is [not] null         EXPR (before | after) D0
            EXPR (contains | starts) VALUE         any(TABLE [if COND and …]) no(TABLE [if COND and …])
-           PREDICATE     EXPR [not] in [SPEC]     (COND or COND …)           (COND and COND …)       not (COND)
+           PREDICATE     EXPR [not] in [SPEC]     (COND or COND …)           (COND and COND …)       not COND
     EXPR   column   table.column   derived   number   'value'   N0 V0   today   (EXPR + - * / EXPR)
            AGG([distinct] [EXPR | TABLE] [if COND and …] [by EXPR, …] [per EXPR, …] [overall | all])
            WIN(EXPR [per EXPR, …])                running change growth previous share rank

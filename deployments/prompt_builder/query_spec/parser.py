@@ -251,9 +251,7 @@ class _Parser:
     def condition(self) -> Condition:
         with self.nested():
             if self.accept("not"):
-                self.expect("(")
-                inner = self.group()
-                return Negation(inner)
+                return Negation(self.condition())
             if self.is_at("any", "no") and self.ahead(1).value == "(":
                 return self.exists()
             if self.is_predicate():

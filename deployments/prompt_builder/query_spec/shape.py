@@ -67,6 +67,19 @@ def reads_rows(node: Expr | Condition, base: str, context: SpecContext) -> bool:
     return False
 
 
+def display_items(table: str, context: SpecContext) -> tuple[Expr, ...]:
+    """What a result shows of a table if nothing is asked for: the pack's display columns, else every column."""
+    terms = context.domain.tables.get(table)
+    if terms is None:
+        return tuple(ColumnRef(table, column.name) for column in context.tables[table].columns)
+    found = []
+    for name in terms.display:
+        owner, _, column = name.rpartition(".")
+        if context.is_value(owner or table, column) and context.reaches(table, owner or table):
+            found.append(ColumnRef(owner or table, column))
+    return tuple(found)
+
+
 def implied_items(spec: QuerySpec, context: SpecContext) -> tuple[Expr, ...]:
     """What the result shows beyond ``show``: the values that conditions compare, and what the order goes by."""
     if spec.distinct:

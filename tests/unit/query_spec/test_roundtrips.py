@@ -1,7 +1,6 @@
 """Every valid specification survives its text form, its canonical form and its token form."""
 
 from hypothesis import HealthCheck, Phase, assume, given, settings
-from spec_strategies import sample_context, specs
 
 from deployments.prompt_builder.query_spec.canonical import canonical
 from deployments.prompt_builder.query_spec.errors import SpecError
@@ -9,6 +8,7 @@ from deployments.prompt_builder.query_spec.nodes import QuerySpec
 from deployments.prompt_builder.query_spec.parser import parse
 from deployments.prompt_builder.query_spec.printer import to_text
 from deployments.prompt_builder.query_spec.tokens import decode, encode, encode_tokens, vocabulary
+from tests.unit.query_spec.spec_strategies import sample_context, specs
 
 CONTEXT = sample_context()
 # Shrinking a specification takes minutes and the failing one is readable as it is.

@@ -20,7 +20,7 @@ from deployments.prompt_builder.query_spec.nodes import (
     Today,
     Window,
 )
-from deployments.prompt_builder.query_spec.shape import implied_items
+from deployments.prompt_builder.query_spec.shape import display_items, implied_items
 from deployments.prompt_builder.query_spec.walk import row_nodes
 
 _FRACTIONS: Final = {"avg", "median", "stddev"}
@@ -28,20 +28,8 @@ _FRACTIONS: Final = {"avg", "median", "stddev"}
 
 def shown_items(spec: QuerySpec, context: SpecContext) -> tuple[Expr, ...]:
     """The items of the result: those of ``show``, else the table's display columns, and what is compared or sorted."""
-    items = spec.show or _display(spec.table, context)
+    items = spec.show or display_items(spec.table, context)
     return tuple(dict.fromkeys((*items, *implied_items(spec, context))))
-
-
-def _display(table: str, context: SpecContext) -> tuple[Expr, ...]:
-    terms = context.domain.tables.get(table)
-    if terms is None:
-        return tuple(ColumnRef(table, column.name) for column in context.tables[table].columns)
-    found = []
-    for name in terms.display:
-        owner, _, column = name.rpartition(".")
-        if context.is_value(owner or table, column) and context.reaches(table, owner or table):
-            found.append(ColumnRef(owner or table, column))
-    return tuple(found)
 
 
 @dataclass(frozen=True, slots=True)
