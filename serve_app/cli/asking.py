@@ -2,6 +2,7 @@
 
 import json
 import sys
+from decimal import Decimal
 from typing import Annotated, Any
 
 import typer
@@ -140,7 +141,9 @@ def _show(answer: dict[str, Any]) -> None:
     if answer.get("clarification") or answer.get("answer"):
         console.print(Text(answer.get("clarification") or answer["answer"]))
     if answer.get("sql"):
-        console.print(Syntax(answer["sql"], "postgresql", word_wrap=True, background_color="default"))
+        # Never wrapped: a statement that is copied from here must run.
+        highlighted = Syntax("", "postgresql", background_color="default").highlight(answer["sql"])
+        console.print(highlighted, soft_wrap=True, end="")
     if answer.get("conversation_id"):
         note(f"conversation {answer['conversation_id']}")
 
@@ -155,13 +158,15 @@ def _table(data: dict[str, Any], columns: list[dict[str, str]]) -> Any:
         table.add_column(Text(name), justify="right" if meanings.get(name) in NUMERIC else "left")
     for row in data["rows"]:
         # Text, not str: brackets in values are no markup.
-        table.add_row(*(Text(_cell(row.get(name))) for name in data["columns"]))
+        table.add_row(*(Text(_cell(row.get(name), meanings.get(name))) for name in data["columns"]))
     return table
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Any, meaning: str | None) -> str:
     if value is None:
         return ""
+    if meaning == "currency":
+        return f"{Decimal(str(value)):,.2f}"
     if isinstance(value, bool):
         return "yes" if value else "no"
     return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else str(value)

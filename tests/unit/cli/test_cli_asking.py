@@ -32,7 +32,7 @@ def test_an_answer_is_a_table_with_its_sql(cli: Cli, server: Server) -> None:
     shown = cli("ask", "spend per job", "--url", server.url, "--user", "ada")
     assert shown.code == 0
     assert server.asked == [("/api/chat", {"query": "spend per job", "user_id": "ada"})]
-    for text in ("Tower [A]", "1200.5", "2 rows.", "SELECT name, spent FROM t"):
+    for text in ("Tower [A]", "1,200.50", "2 rows.", "SELECT name, spent FROM t"):
         assert text in shown.out
     assert "c-9" in shown.err
 
