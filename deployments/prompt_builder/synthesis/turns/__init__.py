@@ -1,0 +1,1 @@
+"""Follow-up turns: short questions that change the meaning before them."""
