@@ -90,7 +90,7 @@ def column_of(cond: Condition) -> ColumnRef | None:
     return None
 
 
-def isis_aggregated(node: Any) -> bool:
+def is_aggregated(node: Any) -> bool:
     return any(isinstance(n, Aggregate) for n in walk(node))
 
 
