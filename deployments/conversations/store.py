@@ -6,7 +6,7 @@ Every method is one transaction. Whatever the database does, callers see `StoreU
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,8 @@ class ConversationStore:
         self._url = parse_url(url)
         self._engine: AsyncEngine | None = None
         self._opening = asyncio.Lock()
+        # SQLite has one writer, and its own waiting sleeps in steps of up to a second.
+        self._writing = asyncio.Lock() if self._url.get_backend_name() == "sqlite" else None
 
     async def append(self, conversation_id: str, caller: Caller, exchange: Exchange) -> int:
         """Add an exchange at the end, creating the conversation with the first; return its position from 0.
@@ -146,7 +148,8 @@ class ConversationStore:
         try:
             async with asyncio.timeout(self._config.store_timeout_s):
                 engine = await self._ready_engine()
-                async with engine.connect() as connection:
+                turn = self._writing if write and self._writing is not None else nullcontext()
+                async with turn, engine.connect() as connection:
                     await connection.execution_options(write=write)
                     async with connection.begin():
                         yield connection
