@@ -1,7 +1,8 @@
 """The messages that stages exchange. Frozen, typed, and only here.
 
 Every message crosses a process border, so each holds plain data: no handles, no tensors, no database types.
-Verdicts are values (``ValidSql | RejectedSql``); errors are for what the caller cannot act on (`serve_app.errors`).
+Verdicts are values (``ValidSql | RejectedSql``); errors are for what the caller cannot act on
+(`serve_app.errors`).
 """
 
 from datetime import datetime
@@ -308,7 +309,7 @@ class ExecutionRequest(Message):
 
 
 class ExecutionResult(Message):
-    """Rows as JSON-safe values: exact decimals as strings only where a float would lose a cent, ISO 8601 dates."""
+    """Rows as JSON-safe values: ISO 8601 dates, decimals as strings only where a float would lose a cent."""
 
     columns: tuple[ColumnInfo, ...]
     rows: tuple[tuple[Any, ...], ...]

@@ -1,4 +1,4 @@
-"""What each stage offers the others. Serve handles, plain cores and test fakes all satisfy these protocols."""
+"""What each stage offers the others: protocols of Serve handles, plain cores and test fakes alike."""
 
 from collections.abc import AsyncIterator
 from typing import Protocol

@@ -1,7 +1,7 @@
 """The domain pack: what people of a trade call the things in a schema. Data only; one folder per domain.
 
-``configs/domains/<name>/domain.yaml`` holds this model; ``examples.jsonl`` the question/SQL pairs; further files
-(phrases for synthesis, phrasings by writers) stand beside them and are read by their own modules.
+``configs/domains/<name>/domain.yaml`` holds this model; ``examples.jsonl`` the question/SQL pairs; further
+files (phrases for synthesis, phrasings by writers) stand beside them and are read by their own modules.
 """
 
 from pathlib import Path
@@ -20,8 +20,9 @@ class PackModel(BaseModel):
 class ColumnTerms(PackModel):
     """How people speak of a column.
 
-    ``role``: ``name`` columns identify things (linked as V placeholders), ``lookup`` columns hold a closed list of words
-    (written by the model as literals), ``measure`` columns are summed or averaged, ``date`` columns order in time.
+    ``role``: ``name`` columns identify things (linked as V placeholders), ``lookup`` columns hold a closed
+    list of words (written by the model as literals), ``measure`` columns are summed or averaged, ``date``
+    columns order in time.
     """
 
     role: Literal["id", "name", "lookup", "measure", "date", "attribute", "text"]
@@ -50,7 +51,7 @@ class TableTerms(PackModel):
 
 
 class Derived(PackModel):
-    """A named value that is computed: ``expression`` in the query specification's language (`query_spec.nodes`)."""
+    """A named, computed value: ``expression`` in the query specification's language (`query_spec.nodes`)."""
 
     table: str
     name: str
