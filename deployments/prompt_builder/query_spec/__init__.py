@@ -1,1 +1,1 @@
-"""The query specification: language (`nodes`), text form, model tokens, canonical form and compiler to PostgreSQL."""
+"""The query specification: language (`nodes`), text, model tokens, canonical form, compiler."""

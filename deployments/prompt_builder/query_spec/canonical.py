@@ -1,8 +1,8 @@
-"""One way to say each thing: equal meanings get equal specifications, so that a model's target has no random choice.
+"""One way to say each thing: equal meanings get equal specifications, and a model's target holds no chance.
 
-Conditions, lists and commutative operands are sorted; negations are pushed inwards; comparisons face one way; what
-the domain pack has a name for is called by that name; a count compared with zero is any or no; a shown value that
-the sort order shows anyway is not repeated.
+Conditions, lists and commutative operands are sorted; negations are pushed inwards; comparisons face one way;
+what the domain pack has a name for is called by that name; a count compared with zero is any or no; what the
+result shows anyway is not asked for.
 """
 
 from collections.abc import Iterable
@@ -63,7 +63,7 @@ def canonical(spec: QuerySpec | Cannot, context: SpecContext) -> QuerySpec | Can
 
 @dataclass(frozen=True)
 class _Names:
-    """Derived values and predicates by what they spell out; the owner is None if that is clear from any table."""
+    """Derived names by what they spell out; the owner is None if any table may spell it."""
 
     values: dict[tuple[str | None, Expr], ColumnRef] = field(default_factory=dict)
     predicates: dict[tuple[str | None, frozenset[Condition]], Predicate] = field(default_factory=dict)
@@ -261,7 +261,7 @@ class _Canonical:
 
 
 def _names(context: SpecContext) -> _Names:
-    """The pack's names in order, so that a later one may be spelled with an earlier one; the first of equals wins."""
+    """The pack's names in order: a later one may be spelled with an earlier one; the first of equals wins."""
     cached = context.canonical_names.get("names")
     if isinstance(cached, _Names):
         return cached

@@ -1,6 +1,6 @@
-"""Whether a specification makes sense: columns within reach, operands of fitting kinds, placeholders in their places.
+"""Whether a specification makes sense: columns within reach, operands of fitting kinds.
 
-Shared by the reader of the text form and the reader of model tokens; what passes here compiles, given its links.
+Shared by the readers of the text form and of model tokens; what passes here compiles, given its links.
 """
 
 import re

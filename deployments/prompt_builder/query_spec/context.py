@@ -73,7 +73,7 @@ class SpecContext:
         return tuple(c for t, c in (*self.columns, *self.derived) if t == table)
 
     def lookup_values(self, table: str, column: str) -> tuple[str, ...]:
-        """The closed list of words of a column: enum labels, else the values the domain pack and the samples know."""
+        """A column's closed list of words: enum labels, else what the domain pack and the samples know."""
         found = self.columns.get((table, column))
         if found is None:
             return ()
@@ -95,7 +95,7 @@ class SpecContext:
 
     @cached_property
     def _paths(self) -> dict[tuple[str, str], tuple[Step, ...]]:
-        """Shortest many-to-one path between every ordered pair of tables; ties go to the earlier foreign key."""
+        """Shortest many-to-one path between all pairs of tables; ties go to the earlier foreign key."""
         paths: dict[tuple[str, str], tuple[Step, ...]] = {}
         for start in self.tables:
             paths[start, start] = ()

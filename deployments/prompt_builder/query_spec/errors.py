@@ -1,8 +1,8 @@
-"""Why a query specification cannot be read or compiled. Internal: callers turn these into answers for users."""
+"""Why a query specification cannot be read or compiled; callers turn these into answers for users."""
 
 
 class SpecError(ValueError):
-    """A text or token sequence that is no valid query specification: what is wrong, where, what is allowed."""
+    """A text or token sequence that is no valid specification: what is wrong, where, what is allowed."""
 
     def __init__(self, what: str, where: int | None = None, allowed: str | None = None) -> None:
         self.what = what

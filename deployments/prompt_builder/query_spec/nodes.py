@@ -1,13 +1,15 @@
 """The query specification: what a question means, in as few words as possible.
 
-A small model writes this instead of SQL; the compiler turns it into SQL. Joins, GROUP BY and HAVING are not written but
-follow from the columns used (the idea of NatSQL, Gan et al. 2021, widened to aggregates over child tables, windows and
-per-group limits). The text form is what people read and write; `tokens.py` maps it one to one to model tokens.
+A small model writes this instead of SQL; the compiler turns it into SQL. Joins, GROUP BY and HAVING are not
+written but follow from the columns used (the idea of NatSQL, Gan et al. 2021, widened to aggregates over
+child tables, windows and per-group limits). The text form is what people read and write; `tokens.py` maps it
+one to one to model tokens.
 
 Text form (keywords are reserved; columns of the base table may stand without the table's name)::
 
     cannot                                       the data cannot answer this
-    TABLE [show [distinct] ITEM, …] [where COND and …] [sort EXPR [desc], …] [limit N [per EXPR, …]] [offset N]
+    TABLE [show [distinct] ITEM, …] [where COND and …] [sort EXPR [desc], …]
+          [limit N [per EXPR, …]] [offset N]
 
     ITEM   EXPR
     COND   EXPR (= | != | < | <= | > | >=) EXPR   EXPR [not] in (VALUE, …)   EXPR [not] in D0
@@ -26,28 +28,35 @@ Names that are keywords or not plain lower case stand in double quotes.
 
 Meaning:
 
-- The base TABLE gives the rows. Columns of tables that the base reaches over its foreign keys (many to one, any number of
-  steps) may be used freely; the compiler adds the joins.
-- An aggregate over base or ancestor columns (or ``count()``) in ``show`` or ``sort`` makes the query grouped: all other
-  items of ``show`` are the GROUP BY. So does a condition whose columns all stand inside such aggregates:
-  ``labor show worker_name where sum(hours) > N0``. A condition with an aggregate in a grouped query is a HAVING condition.
-- An aggregate over a *descendant* table (one whose foreign keys lead to the base) is a value of each base row:
-  ``projects show name, budget, sum(expenses.amount)``. Empty sums and counts are 0. ``any``/``no`` are EXISTS/NOT EXISTS;
-  a condition inside may use the columns of the outer row by the base table's name.
-- In ``where`` of a row query, an aggregate over base columns is taken over all rows that meet the row conditions:
-  ``expenses where category = 'equipment' and amount > (10 * avg(amount))``. ``per EXPR`` takes it within the rows of the
-  same EXPR; ``all`` ignores the conditions. In a grouped query ``overall`` and ``all`` ignore the groups:
-  ``materials show vendors.name where name = V0 and avg(unit_cost) > avg(unit_cost overall)``.
-- An aggregate of an aggregate: ``avg(sum(hours))`` in a grouped query runs over the groups (``per`` partitions them);
-  ``avg(count(distinct worker_name) by work_date)`` groups the inner one by ``by`` first.
-- ``if`` inside an aggregate is SQL's FILTER.
-- ``running``, ``change``, ``growth`` (percent), ``previous`` go along the first date bucket of ``show`` (else along ``sort``,
-  else along the table's date); ``share`` is the percentage of the total over the result (or within ``per``); ``rank`` is 1
-  for the largest. ``max(change(delivered_on))``: an aggregate of a window takes the window over the rows.
-- ``flag(COND)`` is a yes/no column.
-- An item of ``sort`` that is not in ``show`` is shown last, unless the query is ``distinct``.
-- ``limit 3 per category`` keeps the first three of each group in ``sort`` order; ``limit 1 per projects.name`` with
-  ``sort uploaded_at desc`` is the latest of each.
+- The base TABLE gives the rows. Columns of tables that the base reaches over its foreign keys (many to one,
+  any number of steps) may be used freely; the compiler adds the joins.
+- An aggregate over base or ancestor columns (or ``count()``) in ``show`` or ``sort`` makes the query
+  grouped: all other items of ``show`` are the GROUP BY. So does a condition whose columns all stand inside
+  such aggregates: ``labor show worker_name where sum(hours) > N0``. In a grouped query a condition with an
+  aggregate is a HAVING condition, unless it also reads columns of single rows: ``expenses show count() where
+  amount > avg(amount)``.
+- An aggregate over a *descendant* table (one whose foreign keys lead to the base) is a value of each base
+  row: ``projects show name, budget, sum(expenses.amount)``. Empty sums and counts are 0. ``any``/``no`` are
+  EXISTS/NOT EXISTS; a condition inside may use the columns of the outer row by the base table's name.
+- In ``where`` of a row query, an aggregate over base columns is taken over all rows that meet the row
+  conditions: ``expenses where category = 'equipment' and amount > (10 * avg(amount))``. ``per EXPR`` takes
+  it within the rows of the same EXPR; ``all`` ignores the conditions. In a grouped query ``overall`` and
+  ``all`` ignore the groups: ``materials show vendors.name where name = V0 and avg(unit_cost) >
+  avg(unit_cost overall)``.
+- An aggregate of an aggregate: ``avg(sum(hours))`` in a grouped query runs over the groups (``per``
+  partitions them); ``avg(count(distinct worker_name) by work_date)`` groups the inner one by ``by`` first.
+- ``if`` inside an aggregate is SQL's FILTER; a sum of nothing is 0 then.
+- ``running``, ``change``, ``growth`` (percent), ``previous`` go along the first date bucket of ``show``
+  (else along ``sort``, else along the table's date); ``share`` is the percentage of the total over the
+  result (or within ``per``); ``rank`` is 1 for the largest. Along a date bucket every combination of the
+  other keys runs by itself. ``max(change(delivered_on))``: an aggregate of a window takes the window over
+  the rows.
+- ``flag(COND)`` is a yes/no column. Of whole numbers ``bucket(x, 30, 60)`` makes 0-30, 31-60, 60+; of others
+  a bound begins a range: under 30, 30-60, 60+.
+- What conditions measure (by <, >, between, dates) and what ``sort`` goes by is shown last although ``show``
+  lacks it, unless the query is ``distinct``; `canonical.py` leaves it out of ``show``.
+- ``limit 3 per category`` keeps the first three of each group in ``sort`` order; ``limit 1 per
+  projects.name`` with ``sort uploaded_at desc`` is the latest of each.
 - Without ``show``, the table's display columns (domain pack) are shown.
 - D0, N0, V0 are the question's linked dates, numbers and values (`serve_app.contracts.Link`).
 """
@@ -183,7 +192,7 @@ class InList:
 
 @dataclass(frozen=True, slots=True)
 class InDates:
-    """``relation`` in: start <= x < end; before: x < start; after: x >= end (x > start if the range has no end)."""
+    """in: start <= x < end; before: x < start; after: x >= end, or x > start if there is no end."""
 
     argument: Expr
     dates: Placeholder

@@ -1,4 +1,4 @@
-"""Text form to specification. Names are resolved here; `check.py` then judges whether the whole makes sense."""
+"""Text form to specification. Names are resolved here; `check.py` judges whether the whole makes sense."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -442,7 +442,7 @@ class _Parser:
         return name
 
     def argument_tables(self) -> tuple[str, ...]:
-        """Descendant tables named in the argument that starts here: their columns may then stand unqualified."""
+        """Descendant tables named in the argument that starts here: their columns may stand unqualified."""
         base = self.scopes[-1]
         found: list[str] = []
         depth = 0

@@ -38,7 +38,7 @@ from deployments.prompt_builder.query_spec.words import quote_name, quote_text
 
 
 def to_text(spec: QuerySpec | Cannot) -> str:
-    """The one text of a specification; columns of its table stand without the table's name where that is clear."""
+    """The one text of a specification; columns of its table stand unqualified where that is clear."""
     if isinstance(spec, Cannot):
         return "cannot"
     printer = _Printer((spec.table,))
@@ -68,7 +68,7 @@ def condition_text(condition: Condition) -> str:
 
 
 class _Printer:
-    """Prints within scopes; only columns of the query's own table, outside of aggregates over others, go unqualified."""
+    """Prints within scopes; inside aggregates over another table every name is qualified."""
 
     def __init__(self, scopes: tuple[str, ...]) -> None:
         self.scopes = scopes
@@ -88,7 +88,7 @@ class _Printer:
         return f"{quote_name(table)}.{quote_name(name)}"
 
     def inside(self, table: str | None) -> "_Printer":
-        """The printer for conditions within an aggregate or EXISTS over a whole table: everything qualified there."""
+        """The printer for what stands inside an aggregate or EXISTS over a table."""
         return self if table is None else _Printer((*self.scopes, table))
 
     def expression(self, expression: Expr) -> str:
@@ -172,7 +172,7 @@ class _Printer:
 
 
 def _foreign_table(argument: Expr, scopes: tuple[str, ...]) -> str | None:
-    """A table other than the query's own that an aggregate's argument names, so that names inside get qualified."""
+    """A table other than the query's own that an aggregate's argument names."""
     for node in own_nodes(argument):
         if isinstance(node, ColumnRef) and node.table not in scopes:
             return node.table

@@ -53,12 +53,12 @@ def is_grouped(spec: QuerySpec, context: SpecContext) -> bool:
 
 
 def _groups(node: Expr | Condition, base: str, context: SpecContext) -> bool:
-    """True if the node holds an aggregate of its query's own groups; `per` and `all` make it a value of a row."""
+    """True if the node holds an aggregate of the query's own groups, not one with `per` or `all`."""
     return any(a.scope == "group" and not a.per for a in base_aggregates(node, base, context))
 
 
 def reads_rows(node: Expr | Condition, base: str, context: SpecContext) -> bool:
-    """True if the node has a column, predicate or descendant aggregate of a row outside of base aggregates."""
+    """True if the node has a value of a single row outside of its base aggregates."""
     for part in row_nodes(node):
         if isinstance(part, ColumnRef | Predicate | Exists):
             return True
@@ -68,7 +68,7 @@ def reads_rows(node: Expr | Condition, base: str, context: SpecContext) -> bool:
 
 
 def display_items(table: str, context: SpecContext) -> tuple[Expr, ...]:
-    """What a result shows of a table if nothing is asked for: the pack's display columns, else every column."""
+    """What a result shows if nothing is asked for: the pack's display columns, else every column."""
     terms = context.domain.tables.get(table)
     if terms is None:
         return tuple(ColumnRef(table, column.name) for column in context.tables[table].columns)
@@ -81,7 +81,7 @@ def display_items(table: str, context: SpecContext) -> tuple[Expr, ...]:
 
 
 def implied_items(spec: QuerySpec, context: SpecContext) -> tuple[Expr, ...]:
-    """What the result shows beyond ``show``: the values that conditions compare, and what the order goes by."""
+    """What the result shows beyond ``show``: values that conditions compare, and what the order goes by."""
     if spec.distinct:
         return ()
     grouped = is_grouped(spec, context)

@@ -78,7 +78,7 @@ def split(text: str) -> list[str]:
 
 
 def schema_words(context: SpecContext) -> dict[str, tuple[str, ...]]:
-    """Every schema word of the vocabulary with what it names: (table,), (table, name), (table, column, value)."""
+    """Every schema word with what it names: (table,), (table, name) or (table, column, value)."""
     if not context.words:
         context.words.update(_schema_words(context))
     return context.words

@@ -2,8 +2,8 @@
 
 Clauses and operators come first, operands after them, so that no commas and hardly any brackets are needed:
 ``<expenses><vendors.name><where><expenses.date><D0><desc><sum><expenses.amount><limit><N0>`` is the text
-``expenses show vendors.name where date in D0 sort sum(amount) desc limit N0``. A lookup value is one token with
-its column; what the vocabulary lacks (other texts, large numbers) reaches the output only as a placeholder.
+``expenses show vendors.name where date in D0 sort sum(amount) desc limit N0``. A lookup value is one token
+with its column; what the vocabulary lacks (other texts, large numbers) reaches the output as a placeholder.
 
 Encoded specifications are canonical (`canonical.py`); what is decoded is checked like any parsed text.
 """

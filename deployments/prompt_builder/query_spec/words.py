@@ -10,7 +10,7 @@ WINDOWS: Final = get_args(WindowName)
 DATE_PARTS: Final = get_args(DatePart)
 FUNCTIONS: Final = {"coalesce": 2, "abs": 1}
 
-# Words with a place of their own in the grammar; function names are known by the parenthesis that follows them.
+# Words with a place of their own in the grammar; function names are known by the parenthesis after them.
 RESERVED: Final = frozenset(
     [
         "cannot",

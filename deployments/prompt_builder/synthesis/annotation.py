@@ -3,12 +3,13 @@
 A line of an annotation file holds ``question``, ``spec`` (text form), ``gold`` (statements) and ``ordered``;
 ``links`` may say what placeholders stand for, else the linker is asked::
 
-    {"question": "permit costs since May", "spec": "expenses show sum(amount) where category = 'permits' and date in D0",
+    {"question": "permits since May",
+     "spec": "expenses show sum(amount) where category = 'permits' and date in D0",
      "links": {"D0": ["DATE '2026-05-01'", null], "V0": ["vendors.name", "Alamo Steel"], "N0": "100000"},
      "gold": ["SELECT …"], "ordered": false}
 
-Run ``python -m deployments.prompt_builder.synthesis.annotation --help``; ``--links`` prints the linker's placeholders
-of each question, to annotate with.
+Run ``python -m deployments.prompt_builder.synthesis.annotation --help``; ``--links`` prints the linker's
+placeholders of each question, to annotate with.
 """
 
 import argparse

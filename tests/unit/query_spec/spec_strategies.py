@@ -1,7 +1,9 @@
 """Random valid query specifications over the construction schema, and the context they are read in."""
 
-from functools import cache
+from collections.abc import Callable
+from functools import cache, wraps
 from pathlib import Path
+from typing import Any
 
 from hypothesis import strategies as st
 
@@ -71,6 +73,22 @@ def all_links(context: SpecContext) -> tuple[Link, ...]:
     )
 
 
+Method = Callable[..., st.SearchStrategy[Any]]
+
+
+def made_once(method: Method) -> Method:
+    """Keep the strategies that a method has made: building one costs more than drawing from it."""
+    made: dict[tuple[object, ...], st.SearchStrategy[Any]] = {}
+
+    @wraps(method)
+    def remembered(self: object, *arguments: object) -> st.SearchStrategy[Any]:
+        if arguments not in made:
+            made[arguments] = method(self, *arguments)
+        return made[arguments]
+
+    return remembered
+
+
 def placeholders(letter: str) -> st.SearchStrategy[Placeholder]:
     return st.integers(0, 2).map(lambda i: Placeholder(f"{letter}{i}"))
 
@@ -84,7 +102,7 @@ class SpecStrategies:
     def __init__(self, context: SpecContext) -> None:
         self.context = context
 
-    @cache  # building a strategy costs more than drawing from it
+    @made_once
     def columns(self, table: str, kind: Kind) -> st.SearchStrategy[Expr]:
         found = [
             ColumnRef(t, c)
@@ -99,7 +117,7 @@ class SpecStrategies:
             return self.context.column_kind(table, column)
         return "number" if self.context.derived[table, column].kind == "value" else "predicate"
 
-    @cache
+    @made_once
     def row_number(self, table: str, depth: int) -> st.SearchStrategy[Expr]:
         leaf = self.columns(table, "number")
         if depth == 0:
@@ -117,7 +135,7 @@ class SpecStrategies:
     def descendants(self, table: str) -> list[str]:
         return [t for t in self.context.tables if self.context.is_descendant(t, table)]
 
-    @cache
+    @made_once
     def child_aggregates(self, table: str, depth: int) -> st.SearchStrategy[Expr]:
         if not self.descendants(table):
             return self.columns(table, "number")
@@ -140,7 +158,7 @@ class SpecStrategies:
 
         return st.sampled_from(self.descendants(table)).flatmap(over)
 
-    @cache
+    @made_once
     def group_number(self, table: str, depth: int) -> st.SearchStrategy[Expr]:
         conditions = st.lists(self.conditions(table, 0), max_size=1).map(tuple)
         simple = st.one_of(
@@ -163,7 +181,7 @@ class SpecStrategies:
             st.builds(lambda a: Aggregate("avg", a), simple.filter(lambda a: a.scope == "group")),
         )
 
-    @cache
+    @made_once
     def keys(self, table: str) -> st.SearchStrategy[Expr]:
         return st.one_of(
             self.columns(table, "text"),
@@ -175,7 +193,7 @@ class SpecStrategies:
             st.builds(Flag, self.conditions(table, 0)),
         )
 
-    @cache
+    @made_once
     def conditions(self, table: str, depth: int) -> st.SearchStrategy[Condition]:
         comparisons = st.sampled_from(("=", "!=", "<", "<=", ">", ">="))
         texts = self.columns(table, "text")
@@ -233,7 +251,7 @@ class SpecStrategies:
     def sort_keys(self, expressions: st.SearchStrategy[Expr]) -> st.SearchStrategy[tuple[SortKey, ...]]:
         return st.lists(st.builds(SortKey, expressions, st.booleans()), max_size=2).map(tuple)
 
-    @cache
+    @made_once
     def row_specs(self, table: str) -> st.SearchStrategy[QuerySpec]:
         items = st.one_of(self.columns(table, "text"), self.row_number(table, 1), self.columns(table, "date"))
         limits = st.one_of(st.none(), numbers.filter(lambda n: n != NumberLiteral("0")))
@@ -247,7 +265,7 @@ class SpecStrategies:
             offset=st.one_of(st.none(), numbers),
         )
 
-    @cache
+    @made_once
     def group_specs(self, table: str) -> st.SearchStrategy[QuerySpec]:
         return st.builds(
             lambda keys, values, where, having, sort, limit, per: QuerySpec(
@@ -257,7 +275,9 @@ class SpecStrategies:
             st.lists(self.keys(table), max_size=2).map(tuple),
             st.lists(self.group_number(table, 1), min_size=1, max_size=2).map(tuple),
             st.lists(self.conditions(table, 1), max_size=2).map(tuple),
-            st.lists(st.builds(Compare, st.just(">"), self.group_number(table, 0), numbers), max_size=1).map(tuple),
+            st.lists(
+                st.builds(Compare, st.just(">"), self.group_number(table, 0), numbers), max_size=1
+            ).map(tuple),
             self.sort_keys(self.group_number(table, 0)),
             st.one_of(st.none(), st.just(NumberLiteral("5"))),
             st.booleans(),

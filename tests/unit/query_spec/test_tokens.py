@@ -1,6 +1,7 @@
 """The model's tokens: short, unambiguous, and harmless whatever a model writes."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -97,7 +98,5 @@ def test_any_token_sequence_is_a_valid_specification_or_refused(output: str) -> 
         return
     assert decode(encode(spec, CONTEXT), CONTEXT) == spec
     assert isinstance(spec, QuerySpec)
-    try:
+    with suppress(CompileError):
         assert compile_spec(spec, LINKS, CONTEXT).startswith("SELECT")
-    except CompileError as error:
-        assert str(error)

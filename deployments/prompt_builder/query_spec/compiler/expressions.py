@@ -144,7 +144,7 @@ class Expressions:
         return found
 
     def is_whole(self, expression: Expr) -> bool:
-        """True if PostgreSQL may compute the expression in integers, where division would drop the fraction."""
+        """True if PostgreSQL may compute in integers, where division would drop the fraction."""
         match expression:
             case NumberLiteral(text):
                 return "." not in text
@@ -190,7 +190,7 @@ class Expressions:
         return Sql(f"DATE_TRUNC('{part}', {value.text})::date", 1)
 
     def bucket(self, argument: Expr, bounds: tuple[Expr, ...], required: bool) -> Sql:
-        """A label per range. Of whole numbers a bound ends the range below it (0-30, 31-60), else it begins one."""
+        """A label per range. A bound ends a range of whole numbers (0-30, 31-60); else it begins one."""
         value = self.sql(argument, required).within(3)
         texts = [self.sql(bound).text for bound in bounds]
         if self.is_whole(argument) and all(map(self.is_whole, bounds)):
@@ -268,7 +268,7 @@ class Expressions:
     # ------------------------------------------------------------ conditions
 
     def condition(self, condition: Condition, optional: bool = False) -> Sql:
-        """SQL of a condition. ``optional``: a row may pass although a parent is missing, so keep its outer join."""
+        """SQL of a condition; ``optional`` if rows may pass though a parent is missing."""
         required = not optional
         match condition:
             case Compare(operator, left, right):

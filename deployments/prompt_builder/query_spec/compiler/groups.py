@@ -108,7 +108,7 @@ class GroupQuery(Query):
         return self.beside_groups(node)
 
     def beside_groups(self, node: Aggregate) -> Sql:
-        """An aggregate over all rows, or over those of a part of the group's key, beside the group's own values."""
+        """An aggregate over all rows, or all with a part of the group's key, beside the group's own."""
         rows, select = self.row_mode.rows(node)
         for expression in node.per:
             here, there = group_keys(expression, self.rows), group_keys(expression, rows)
@@ -195,7 +195,7 @@ class GroupQuery(Query):
             core.having.append(self.expressions.condition(condition).within(5))
 
     def is_on_groups(self, condition: Condition) -> bool:
-        """True unless the condition reads single rows: columns beside its aggregates must be keys of the group."""
+        """True unless it reads single rows: columns beside its aggregates must be keys of the group."""
         if not base_aggregates(condition, self.spec.table, self.context) and not windows(condition):
             return False
         bare = [part for part in row_nodes(condition) if isinstance(part, ColumnRef)]

@@ -47,7 +47,7 @@ class Placeholders:
         raise CompileError(f"{name} is a value of {known}, not of {column.table}.{column.column}")
 
     def text(self, name: str, column: Expr) -> str:
-        """What a column is searched for: the linked value of that very column, else the words of the question."""
+        """What a column is searched for: its own linked value, else the words of the question."""
         link = self._link(name)
         for candidate in link.candidates:
             if isinstance(column, ColumnRef) and (candidate.table, candidate.column) == (

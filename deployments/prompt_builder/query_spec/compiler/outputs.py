@@ -27,7 +27,7 @@ _FRACTIONS: Final = {"avg", "median", "stddev"}
 
 
 def shown_items(spec: QuerySpec, context: SpecContext) -> tuple[Expr, ...]:
-    """The items of the result: those of ``show``, else the table's display columns, and what is compared or sorted."""
+    """The result's items: those of ``show``, else the display columns, and what is compared or sorted."""
     items = spec.show or display_items(spec.table, context)
     return tuple(dict.fromkeys((*items, *implied_items(spec, context))))
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class RowAggregates:
-    """Aggregates over the query's own rows as values beside one row: the average of all, of the row's group."""
+    """Aggregates over the query's rows as values beside one row: the average of all, of its group."""
 
     def __init__(self, statement: "Statement", spec: QuerySpec) -> None:
         self.statement = statement
@@ -63,7 +63,7 @@ class RowAggregates:
 
 
 def group_keys(expression: object, expressions: Expressions) -> list[str]:
-    """SQL of a group's key: the primary key of the row that a name column names, else the expression itself."""
+    """SQL of a group's key: the primary key of the row that a name names, else the expression itself."""
     context = expressions.context
     if isinstance(expression, ColumnRef) and context.label(expression.table) == expression.column:
         keys = context.tables[expression.table].primary_key

@@ -4,8 +4,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Final
 
-# Words that PostgreSQL 18 does not accept as a bare column or table name (its appendix C: reserved, and those that
-# "can be function or type").
+# Words that PostgreSQL 18 does not accept as a bare column or table name: in its appendix C, the reserved
+# ones and those that "can be function or type".
 _RESERVED: Final = frozenset(
     [
         "all",

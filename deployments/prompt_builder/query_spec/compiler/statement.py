@@ -15,7 +15,7 @@ from serve_app.contracts import Link
 
 
 class PlainMode:
-    """Rows of a subquery or of a parent: aggregates over these very rows and windows have no meaning there."""
+    """Rows of a subquery or a parent: aggregates over these very rows and windows mean nothing there."""
 
     def aggregate(self, node: Aggregate, expressions: Expressions) -> Sql:
         raise CompileError(

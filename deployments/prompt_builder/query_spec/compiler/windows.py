@@ -9,7 +9,7 @@ from deployments.prompt_builder.query_spec.nodes import NumberLiteral, Window
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """Where a window runs: ``order`` and ``partition`` are SQL; the order is total, or ties are the same row's."""
+    """Where a window runs: SQL of its order, which leaves no ties, and of its partition."""
 
     order: tuple[str, ...]
     partition: tuple[str, ...]
