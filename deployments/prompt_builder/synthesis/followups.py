@@ -39,6 +39,7 @@ class FollowUps(ViewTurns):
     def change(self, spec: QuerySpec, kind: str) -> Change | None:
         method: Callable[[QuerySpec], tuple[QuerySpec, str] | None] = getattr(self, f"change_{kind}")
         self.slots.slots.clear()
+        self.voice.root = spec.table
         found = method(spec)
         return None if found is None or found[0] == spec else Change(kind, found[0], found[1])
 
@@ -69,4 +70,5 @@ def extension(
         lead = rng.choice((f"for {name}: ", f"{name}: ", f"on {name}, ", f"for {name}, ", f"{name} - "))
         return named.node, True, lead
     voice = Realizer(rng, lexicon, slots)
+    voice.root = spec.table
     return named.node, False, voice.posts(spec.table, (named,))

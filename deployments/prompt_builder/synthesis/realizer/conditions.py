@@ -25,6 +25,7 @@ class Speaker:
         self.rng = rng
         self.lexicon = lexicon
         self.slots = slots
+        self.root = ""
 
     def chance(self, probability: float) -> bool:
         return self.rng.random() < probability
@@ -156,7 +157,9 @@ class Speaker:
         fillers = {"d": self.slots.mark(cond.marks[0]), "t": self.term(cond)}
         own = self.phrases(cond)
         main = self.lexicon.world.tables[cond.owner].date == cond.column
-        if main and cond.owner == base and self.chance(0.75 if not own.within else 0.6):
+        # Within a phrase for a parent a bare period would be taken for the date of the rows asked for.
+        above = self.root and cond.owner in self.lexicon.world.tables[self.root].ancestors
+        if main and not above and cond.owner == base and self.chance(0.75 if not own.within else 0.6):
             return fillers["d"]
         return self.one_of(own.within, fillers) if own.within else self.english("within", fillers)
 

@@ -86,6 +86,21 @@ class Lexicon:
     def terms(self, table: str, column: str) -> tuple[str, ...]:
         return self._terms[table, column]
 
+    @cached_property
+    def _measure_terms(self) -> dict[str, set[str]]:
+        """Term of a measure -> tables that have one so called."""
+        found: dict[str, set[str]] = {}
+        for name, info in self.world.tables.items():
+            columns = (*(f.name for f in info.of_role("measure")), *(d.name for d in info.values))
+            for column in columns:
+                for term in self._terms[name, column]:
+                    found.setdefault(term, set()).add(name)
+        return found
+
+    def is_shared(self, term: str) -> bool:
+        """Whether a measure's term does not tell which table is meant."""
+        return len(self._measure_terms.get(term, ())) > 1
+
     def term(self, rng: random.Random, table: str, column: str) -> str:
         return pick(rng, self._terms[table, column])
 

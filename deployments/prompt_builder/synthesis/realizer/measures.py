@@ -51,10 +51,12 @@ class MeasurePhraser(Phraser):
         if own.nouns and (measure.formula is not None or self.chance(0.7)):
             noun = self.say(pick(self.rng, own.nouns), {})
             return f"{noun} {self.posts(table, conditions)}".strip()
-        noun = self.words(measure.name, {"t": self.lexicon.term(self.rng, table, measure.column)})
-        if not conditions:
-            return noun if main and self.chance(0.4) else f"{noun} of {self.noun_phrase(table, conditions)}"
-        if self.chance(0.6):
+        term = self.lexicon.term(self.rng, table, measure.column)
+        noun = self.words(measure.name, {"t": term})
+        shared = self.lexicon.is_shared(term)
+        if not conditions and main and not shared and self.chance(0.4):
+            return noun
+        if shared or not conditions or self.chance(0.6):
             link = self.rng.choice(("of", "for", "of", "on", "of all", "across"))
             return f"{noun} {link} {self.noun_phrase(table, conditions)}"
         return f"{noun} {self.posts(table, conditions)}".strip()

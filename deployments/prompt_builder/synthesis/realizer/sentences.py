@@ -10,6 +10,7 @@ class Realizer(SpecialSentences):
     """One method ``say_…`` per shape of plan; the result carries slot marks."""
 
     def realize(self, plan: Plan) -> str | None:
+        self.root = plan.table
         method: Callable[[Plan], str | None] = getattr(self, f"say_{plan.shape}")
         text = method(plan)
         return None if text is None else self._with_order(text, plan)
