@@ -16,6 +16,7 @@ from deployments.prompt_builder.linking.numerals import (
     digits_number,
     words_number,
 )
+from deployments.prompt_builder.linking.reading import WEEKDAYS
 
 Unit = Literal["money", "percent", "count", "hours", "days", "weeks", "months", "years", "other"]
 Kind = Literal[
@@ -73,6 +74,13 @@ _HALF_BEFORE: Final = frozenset({
     "gone", "through",
     "paid", "full", "empty", "or", "percent",
 })
+_AFTER_CLOCK: Final = frozenset({"", ",", ".", "and", "so", "sharp", "with", "on", "in"})
+_DAY_WORDS: Final = frozenset({"today", "tomorrow", "tonight", "this", *WEEKDAYS})
+# What stands at a value, not at an hour.
+_STANDING: Final = frozenset({
+    "rated", "rating", "score", "scored", "stand", "stands", "capped", "stuck", "set", "is", "are", "priced",
+    "still", "sit", "sits", "sitting", "cap", "stop", "rate", "count", "look",
+})
 _COUNT_LIMIT: Final = 1000  # larger bare numbers are amounts, not counts of things
 # fmt: on
 
@@ -126,6 +134,8 @@ class AmountGrammar:
         if parsed is None:
             return self._slashed(i)
         value, suffix, currency = parsed
+        if not suffix and not currency and self._is_clock(i, value):
+            return None
         end, kind, scaled = i + 1, "money" if currency else None, False
         if suffix in {"st", "nd", "rd", "th"}:
             return AmountMatch(i, end, value, "rank") if self._is_superlative(end) else None
@@ -149,6 +159,20 @@ class AmountGrammar:
         if self._at(end) == "and" and self._at(end + 1) == "a" and self._at(end + 2) == "half":
             value, end = value + Decimal("0.5"), end + 3
         return self._with_unit(i, end, value, kind, scaled)
+
+    def _is_clock(self, i: int, value: Decimal) -> bool:
+        """Whether a bare number is a time of day: "3 pm", "10:30", "at 10"."""
+        behind, before = self._at(i + 1), self._at(i - 1)
+        if not 0 <= value <= 59 or not self._at(i).isdigit():
+            return False
+        if behind == ":" and len(self._at(i + 2)) == 2 and self._at(i + 2).isdigit():
+            return value <= 24
+        if before == ":" and len(self._at(i)) == 2 and self._at(i - 2).isdigit():
+            return True
+        if behind in {"am", "pm", "oclock"}:
+            return value <= 12
+        ended = behind in _AFTER_CLOCK or behind in _DAY_WORDS
+        return before == "at" and 1 <= value <= 12 and ended and self._at(i - 2) not in _STANDING
 
     def _slashed(self, i: int) -> AmountMatch | None:
         """Of "1/4 of the budget"."""

@@ -12,8 +12,10 @@ from datetime import date
 from typing import Final
 
 from deployments.prompt_builder.linking import calendar
+from deployments.prompt_builder.linking.ages import AGE_BEGINNINGS, age
 from deployments.prompt_builder.linking.calendar import Moment, Period
 from deployments.prompt_builder.linking.numerals import small_integer
+from deployments.prompt_builder.linking.parts import HOLIDAYS, SEASONS, THIRDS
 from deployments.prompt_builder.linking.points import Points
 from deployments.prompt_builder.linking.reading import (
     AHEAD,
@@ -57,7 +59,9 @@ _BEGINNINGS: Final = (
         "very",
     }
     | {*CURRENT, *PAST, *AHEAD, *MONTHS, *WEEKDAYS, *TO_DATE, "year", "month", "quarter", "week", "day", "on"}
+    | {*THIRDS, *SEASONS, *HOLIDAYS, "final", "opening", "closing", "period"}
 )
+_NOW: Final = frozenset({"today", "now", "date", "present"})
 _ONWARDS: Final = frozenset({"onwards", "onward", "on", "forward"})
 
 
@@ -71,10 +75,21 @@ class DateMatch:
 
 
 class DateGrammar:
-    """Finds date expressions in one question's canonical words."""
+    """Finds date expressions in one question's canonical words.
 
-    def __init__(self, words: list[str], capital: list[bool], today: date, future: bool) -> None:
+    ``dated_terms``: words before "to date" that make it a term of the domain.
+    """
+
+    def __init__(
+        self,
+        words: list[str],
+        capital: list[bool],
+        today: date,
+        future: bool,
+        dated_terms: frozenset[str] = frozenset(),
+    ) -> None:
         self._words = words
+        self._dated_terms = dated_terms
         self._today = today
         self._points = Points(words, capital, today, future)
         self._future = future
@@ -83,6 +98,10 @@ class DateGrammar:
         """The longest date expression that begins at word ``i``."""
         word = self._words[i]
         relation = _RELATIONS.get(word)
+        number = word[0].isdigit()
+        aged = age(self._words, i, self._points.quantity) if number or word in AGE_BEGINNINGS else None
+        if aged is not None:
+            return DateMatch(i, aged.end, aged.period)
         if relation is None and word not in _BEGINNINGS and not self._may_begin(word):
             return None
         found = relation(self, i) if relation is not None else None
@@ -106,7 +125,17 @@ class DateGrammar:
         if found is None:
             return None
         end = found.end + 1 if self._at(found.end) in _ONWARDS - {"on"} else found.end
-        return Found(end, found.period.since())
+        return Found(end, self._begun(i + 1, found).since())
+
+    def _begun(self, i: int, found: Found) -> Period:
+        """The last new year or year's end, where the anchor is the next one."""
+        start = found.period.start
+        ahead = start is not None and not self._future and start.resolve(self._today) > self._today
+        said = self._words[i : found.end]
+        if ahead and "new" in said:
+            return found.period.shift("year", -1)
+        unit = next((UNIT_WORDS[w] for w in said if w in UNIT_WORDS), None)
+        return found.period.shift(unit, -1) if ahead and unit and "end" in said else found.period
 
     def _after(self, i: int) -> Found | None:
         found = self._anchor(i + 1)
@@ -114,13 +143,19 @@ class DateGrammar:
 
     def _before(self, i: int) -> Found | None:
         found = self._anchor(i + 1)
-        return Found(found.end, found.period.before()) if found and not self._owns(found) else None
+        if found is None or self._owns(found):
+            return None
+        # What is due before the end of a month may be due on its last day.
+        ends = "end" in self._words[i + 1 : found.end]
+        return Found(found.end, found.period.until() if ends else found.period.before())
 
     def _owns(self, found: Found) -> bool:
         """Whether something of that day is meant: "before tomorrow's call"."""
         return self._at(found.end) == "'s"
 
     def _until(self, i: int) -> Found | None:
+        if self._at(i + 1) in _NOW:
+            return Found(i + 2, Period(None, Moment(days=1)))
         found = self._anchor(i + 1)
         return Found(found.end, found.period.until()) if found else None
 
@@ -128,9 +163,15 @@ class DateGrammar:
         return self._until(i + 1) if self._at(i + 1) in {"to", "until", "through"} else None
 
     def _as_of(self, i: int) -> Found | None:
-        if self._at(i + 1) != "of" or self._at(i + 2) in {"today", "now"}:
+        if self._at(i + 1) != "of":
             return None
-        return self._until(i + 1)
+        return self._until(i + 2 if self._follows(i + 2, "right", "now") else i + 1)
+
+    def _to_date(self, i: int) -> Found | None:
+        """All until today, unless the words before make it a term of the domain: "cost to date"."""
+        if self._at(i + 1) != "date" or (i and self._words[i - 1] in self._dated_terms):
+            return None
+        return self._until(i)
 
     def _by(self, i: int) -> Found | None:
         """A deadline: only explicit dates and ends of periods, since "by month" groups."""
@@ -139,14 +180,13 @@ class DateGrammar:
             nxt in MONTHS
             or nxt[:1].isdigit()
             or nxt in WEEKDAYS
-            or nxt in {"today", "yesterday", "tomorrow", "end", "new", "year"}
+            or nxt in {"today", "yesterday", "tomorrow", "end", "new", *THIRDS, *SEASONS, *HOLIDAYS}
+            or (nxt in UNIT_WORDS and "end" in {self._at(i + 2), self._at(i + 3)})
         )
         if nxt == "the":
-            explicit = (
-                self._at(i + 2) in {"end", "start", "beginning", "new"} or self._at(i + 2)[:1].isdigit()
-            )
-        if nxt == "year" and self._at(i + 2) != "end":
-            return None
+            opened = self._at(i + 2)
+            explicit = opened in {"end", "start", "beginning", "new", "first"} or opened[:1].isdigit()
+            explicit = explicit or (opened in UNIT_WORDS and self._at(i + 4) == "end")
         return self._until(i) if explicit else None
 
     def _on_or(self, i: int) -> Found | None:
@@ -197,7 +237,7 @@ class DateGrammar:
         word = self._words[i]
         if word in {"over", "more", "for"} and (old := self._age(i)) is not None:
             return old
-        if word in {"within", "in"} and (ahead := self._ahead(i)) is not None:
+        if word in {"within", "inside", "in"} and (ahead := self._ahead(i)) is not None:
             return ahead
         return None if word in {"in", "for", "more"} else self._points.point(i + 1)
 
@@ -228,20 +268,18 @@ class DateGrammar:
         end, count, unit = quantity
         if self._follows(end, "from", "today") or self._follows(end, "from", "now"):
             return Found(end + 2, calendar.rolling_future(unit, count))
-        if self._words[i] == "within" and self._at(end) in {"of", "before", "after"}:
+        if self._words[i] != "in" and self._at(end) in {"of", "before", "after"}:
             return None
         return Found(end, calendar.rolling_future(unit, count))
 
     # ------------------------------------------------------------ anchors and spans
 
     def _anchor(self, i: int) -> Found | None:
-        """A point after a relation word: also ends and starts of periods, new year, and days counted back."""
+        """A point after a relation word: also new year, always the next one."""
         if self._at(i) == "the" and self._at(i + 1) in {"new"}:
             i += 1
         if self._follows(i, "new", "year") or self._follows(i, "new", "years"):
             return Found(i + 2, calendar.relative("year", 1))
-        if self._at(i) in UNIT_WORDS and self._at(i + 1) == "end":
-            return Found(i + 2, calendar.relative(UNIT_WORDS[self._at(i)], 0))
         return self._spanning(i) or self._points.point(i, anchored=True)
 
     def _spanning(self, i: int) -> Found | None:
@@ -303,6 +341,8 @@ _RELATIONS: Final[dict[str, Callable[[DateGrammar, int], Found | None]]] = {
     "during": DateGrammar._range_word,
     "throughout": DateGrammar._range_word,
     "within": DateGrammar._range_word,
+    "inside": DateGrammar._range_word,
+    "to": DateGrammar._to_date,
     "more": DateGrammar._range_word,
     "in": DateGrammar._range_word,
     "for": DateGrammar._range_word,

@@ -19,7 +19,13 @@ from deployments.prompt_builder.linking.tokens import (
     token_pattern,
 )
 from deployments.prompt_builder.linking.values import NameIndex
-from deployments.prompt_builder.linking.vocabulary import completions, replacements, speller, table_nouns
+from deployments.prompt_builder.linking.vocabulary import (
+    completions,
+    dated_terms,
+    replacements,
+    speller,
+    table_nouns,
+)
 from serve_app.contracts import SchemaSnapshot
 
 __all__ = ["LinkedQuestion", "Linker", "placeholder_vocabulary"]
@@ -47,6 +53,7 @@ class Linker:
         self._nouns = table_nouns(pack)
         self._speller = speller(pack, self._names, self._english, vocabulary or {})
         self._completions = completions(pack)
+        self._dated_terms = dated_terms(pack)
         self._replacements = replacements(self._english, self._names)
         self._codes = CodeIndex(schema, pack, self._names)
         self._pattern = token_pattern(tuple(code.expression() for code in self._codes.patterns))
@@ -100,7 +107,9 @@ class Linker:
 
     def _matches(self, words: Words, today: date) -> list[Match]:
         text = words.text
-        dates = DateGrammar(text, words.capital, today, looks_ahead(text, self._english.future_cues))
+        dates = DateGrammar(
+            text, words.capital, today, looks_ahead(text, self._english.future_cues), self._dated_terms
+        )
         amounts = AmountGrammar(text, self._nouns, self._english.superlatives)
         sentence_case = not words.all_capital()
         found: list[Match] = []

@@ -4,9 +4,9 @@ from typing import Final
 
 from deployments.prompt_builder.linking import calendar
 from deployments.prompt_builder.linking.calendar import Moment, Period
+from deployments.prompt_builder.linking.parts import PartReader
 from deployments.prompt_builder.linking.reading import CURRENT, MONTHS, TO_DATE, UNIT_WORDS, WHOLE, Found
-from deployments.prompt_builder.linking.relative import RelativeReader, year_to_date_shifted
-from deployments.prompt_builder.linking.written import DateReader
+from deployments.prompt_builder.linking.relative import year_to_date_shifted
 from deployments.prompt_builder.linking.years import DAY
 
 _SHIFTED: Final = frozenset(
@@ -14,7 +14,7 @@ _SHIFTED: Final = frozenset(
 )
 
 
-class Points(DateReader, RelativeReader):
+class Points(PartReader):
     """Reads one point in time at a given word; `dates.DateGrammar` adds the relations."""
 
     def point(self, i: int, anchored: bool = False) -> Found | None:
@@ -23,7 +23,8 @@ class Points(DateReader, RelativeReader):
         if not word:
             return None
         if word == "the":
-            found = self._counted_part(i + 1) or self._relative(i + 1) or self._edge(i + 1)
+            found = self._part_or_name(i + 1, anchored) or self._counted_part(i + 1)
+            found = found or self._relative(i + 1) or self._edge(i + 1)
             return (
                 found
                 or self._named_day(i + 1, anchored)
@@ -31,6 +32,7 @@ class Points(DateReader, RelativeReader):
             )
         return (
             self._simple(i)
+            or self._part_or_name(i, anchored)
             or self._numeric(i, anchored)
             or self._month(i, anchored)
             or self._counted_part(i)
@@ -155,14 +157,16 @@ class Points(DateReader, RelativeReader):
     def _named_day(self, i: int, anchored: bool) -> Found | None:
         """As in "the 15th", "the 1st of this month"."""
         match = DAY.match(self._at(i))
-        if match is None or not match[2]:
+        if self._at(i) == "first" and self._at(i + 1) == "of":
+            day, j = 1, i + 1
+        elif match is not None and match[2]:
+            day, j = int(match[1]), i + 1
+        else:
             return None
-        day, j = int(match[1]), i + 1
         if self._at(j) == "of":
-            if self._at(j + 1) in MONTHS:
-                return self._month(i, anchored)
             inner = self._unit_point(j + 1)
-            if inner is None or inner.period.grain != "month" or inner.period.start is None:
+            whole = {"month", "quarter", "year"} if day == 1 else {"month"}
+            if inner is None or inner.period.grain not in whole or inner.period.start is None:
                 return None
             start = inner.period.start.shift("day", day - 1)
             return Found(inner.end, Period(start, start.shift("day", 1), "day"))

@@ -131,7 +131,7 @@ class RelativeReader(Reader):
         word, which = self._at(i), ""
         if word in CURRENT | {"last", "next", "past", "on"} and self._at(i + 1) in WEEKDAYS:
             which, i = word, i + 1
-        elif not anchored:
+        elif not anchored and self._at(i + 1) != "'s":
             return None
         weekday = WEEKDAYS.get(self._at(i))
         if weekday is None or (self._at(i + 1) in {"to", "and", "or"} and self._at(i + 2) in WEEKDAYS):

@@ -10,6 +10,23 @@ from rapidfuzz.distance import OSA
 _WORDS_CACHED: Final = 200_000
 _SHORTEST: Final = 4
 _NEIGHBOURS: Final = 12
+_PREFIXES: Final = ("un", "re", "non", "pre", "mis", "over", "under", "out", "sub")
+_SUFFIXES: Final = (
+    "ion",
+    "ation",
+    "ment",
+    "ness",
+    "ful",
+    "less",
+    "able",
+    "ist",
+    "ism",
+    "ity",
+    "ive",
+    "ship",
+    "ish",
+)
+_VOWELS: Final = "aeiou"
 # A one-syllable stem with a short vowel doubles its last letter before an ending: "dropped", not "droped".
 _DOUBLES: Final = re.compile(r"[^aeiou]+[aeiou][^aeiouwxy]$")
 
@@ -31,8 +48,12 @@ class Speller:
         self._cache: dict[str, str] = {}
 
     def knows(self, word: str) -> bool:
-        """Whether the word, or what it is an inflection of, is in the vocabulary."""
+        """Whether the word, or what it is an inflection or a plain derivation of, is in the vocabulary."""
         return word in self._accepted or any(stem in self._accepted for stem in _stems(word))
+
+    def _is_derived(self, word: str) -> bool:
+        """Whether a known word with a common prefix or suffix makes it: "repaint", "fitment"."""
+        return any(stem in self._accepted for stem in _bases(word))
 
     def correct(self, word: str) -> str:
         """The word itself if it is known or nothing is near enough."""
@@ -54,7 +75,7 @@ class Speller:
         simple = self._simple_slip(word)
         if simple is not None:
             return simple
-        return word if self.knows(word) else self._nearest(word)
+        return word if self.knows(word) or self._is_derived(word) else self._nearest(word)
 
     def _simple_slip(self, word: str) -> str | None:
         """One of a double letter left out ("submited"), or the g of an ending ("chargin")."""
@@ -82,6 +103,19 @@ class Speller:
                 yield choice, distance
 
 
+def _bases(word: str) -> Iterator[str]:
+    """What the word may be derived from; short rests would make words of slips."""
+    for prefix in _PREFIXES:
+        if word.startswith(prefix) and len(word) - len(prefix) >= 5:
+            yield word[len(prefix) :]
+    for suffix in _SUFFIXES:
+        base = word[: -len(suffix)]
+        if word.endswith(suffix) and len(base) >= 4 and base[-1] != "e":
+            yield base
+            if suffix[0] in _VOWELS:
+                yield base + "e"
+
+
 def _stems(word: str) -> Iterator[str]:
     """What the word may be an inflection of."""
     for suffix in ("s", "es"):
@@ -91,6 +125,8 @@ def _stems(word: str) -> Iterator[str]:
         yield word[:-3] + "y"
     if word.endswith("ly") and len(word) > 5:
         yield word[:-2]
+    if word.endswith("ying"):
+        yield word[:-4] + "ie"
     for suffix in ("ing", "ed", "er", "est"):
         stem = word[: -len(suffix)]
         if not word.endswith(suffix) or len(stem) < 3 or (suffix in {"er", "est"} and len(stem) > 6):

@@ -17,6 +17,7 @@ _MAX_CANDIDATES = 8
 # The most frequent English words need more evidence before they count as part of a name.
 _FREQUENT_WORDS = 1500
 _SCORE_WINDOW = 0.4
+_SHORTEST_INITIALS = 3
 
 
 def stem(word: str) -> str:
@@ -67,6 +68,8 @@ class NameIndex:
         self._lookup_words = sorted(_lookup_words(pack))
         self._strength: dict[str, str] = {word: self._judge(word) for word in self._index}
         self._candidates: dict[tuple[int, int], Candidate] = {}
+        self._aliases = _aliases(pack, self.entities)
+        self._initials = _initials(self.entities)
 
     # ------------------------------------------------------------ vocabulary
 
@@ -76,6 +79,11 @@ class NameIndex:
         for entity in self.entities:
             counts.update(w.lower() for w in _WORD.findall(entity.value))
         return counts
+
+    def short_forms(self) -> set[str]:
+        """Initials and the words of other names: known words that no misspelling is corrected to."""
+        aliases = {word for group in self._aliases.values() for alias, _ in group for word in alias}
+        return aliases | set(self._initials)
 
     def joined(self) -> dict[str, tuple[str, ...]]:
         """Neighbouring words of a name written as one: "redrocks" for "red rocks"."""
@@ -108,6 +116,9 @@ class NameIndex:
     def match(self, words: Words, i: int, sentence_case: bool) -> ValueMatch | None:
         """The longest name from word ``i`` on; ``sentence_case``: a capital letter inside shows a name."""
         text = words.text
+        other = self._other_name(words, i)
+        if other is not None:
+            return other
         matched, end = [stem(text[i])], i + 1
         alive = self._index.get(matched[0])
         if alive is None:
@@ -129,6 +140,18 @@ class NameIndex:
         if not self._enough(alive, matched, words, i, end, sentence_case):
             return None
         return ValueMatch(i, end, self._rank(alive, matched))
+
+    def _other_name(self, words: Words, i: int) -> ValueMatch | None:
+        """Another name that the pack gives a value, or the initials of a name in capitals."""
+        text = words.text
+        for alias, candidate in self._aliases.get(text[i], ()):
+            if tuple(text[i : i + len(alias)]) == alias:
+                return ValueMatch(i, i + len(alias), (candidate,))
+        number = self._initials.get(text[i])
+        if number is None or text[i] in self._terms or words.all_capital():
+            return None
+        said = words.source[words.start[i] : words.end[i]]
+        return ValueMatch(i, i + 1, (self._candidate(number, 100),)) if said.isupper() else None
 
     def _split_name(self, text: list[str], i: int, joined: str) -> set[int] | None:
         """Names with a word that the user wrote as two: "river side"."""
@@ -224,6 +247,29 @@ def _entities(schema: SchemaSnapshot, pack: DomainPack) -> Iterable[Entity]:
                     yield Entity(table_name, column_name, value, stems)
 
 
+def _aliases(
+    pack: DomainPack, entities: tuple[Entity, ...]
+) -> dict[str, list[tuple[tuple[str, ...], Candidate]]]:
+    """Other names of stored names by their first word, longest first."""
+    found: dict[str, list[tuple[tuple[str, ...], Candidate]]] = {}
+    for entity in entities:
+        for alias in pack.tables[entity.table].columns[entity.column].values.get(entity.value, ()):
+            words = tuple(alias.lower().split())
+            candidate = Candidate(table=entity.table, column=entity.column, value=entity.value, score=1.0)
+            found.setdefault(words[0], []).append((words, candidate))
+    return {word: sorted(group, key=lambda pair: -len(pair[0])) for word, group in found.items()}
+
+
+def _initials(entities: tuple[Entity, ...]) -> dict[str, int]:
+    """Initials of names of three words and more that only one name has."""
+    numbers: dict[str, list[int]] = {}
+    for number, entity in enumerate(entities):
+        letters = "".join(word[0].lower() for word in _WORD.findall(entity.value))
+        if len(letters) >= _SHORTEST_INITIALS and letters.isalpha():
+            numbers.setdefault(letters, []).append(number)
+    return {letters: found[0] for letters, found in numbers.items() if len(found) == 1}
+
+
 def _is_coded(samples: tuple[str, ...]) -> bool:
     """Codes are linked by their look (`codes`), not by their words."""
     return bool(samples) and all(re.search(r"\d{3,}$", value) for value in samples)
@@ -245,6 +291,8 @@ def _lookup_words(pack: DomainPack) -> set[str]:
     words: set[str] = set()
     for table in pack.tables.values():
         for terms in table.columns.values():
+            if terms.role == "name":
+                continue
             for value, others in terms.values.items():
                 for term in (value, *others):
                     words.update(_stems(term))

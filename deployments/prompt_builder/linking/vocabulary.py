@@ -14,7 +14,8 @@ from deployments.prompt_builder.linking.values import NameIndex
 _TERM_WEIGHT = 1_000_000
 _NAME_WEIGHT = 100_000
 _ENGLISH_WEIGHT = 10_000
-_CORRECTION_WORDS = 6_000
+# Rarer words are known, but nothing is corrected to them.
+_CORRECTION_WORDS = 2_500
 
 
 def speller(pack: DomainPack, names: NameIndex, english: English, vocabulary: Mapping[str, int]) -> Speller:
@@ -37,6 +38,7 @@ def speller(pack: DomainPack, names: NameIndex, english: English, vocabulary: Ma
         *english.contractions,
         *english.weak_words,
         *names.joined(),
+        *names.short_forms(),
     }
     return Speller(weights, accepted)
 
@@ -55,6 +57,12 @@ def pack_words(pack: DomainPack) -> Counter[str]:
     for phrase in _phrases(pack):
         counts.update(w for w in phrase.lower().split() if w.isalpha())
     return counts
+
+
+def dated_terms(pack: DomainPack) -> frozenset[str]:
+    """Words that "to date" follows in a term of the pack: "cost to date" is then no date."""
+    phrases = (phrase.lower().split() for phrase in _phrases(pack))
+    return frozenset(words[-3] for words in phrases if words[-2:] == ["to", "date"] and len(words) > 2)
 
 
 def table_nouns(pack: DomainPack) -> frozenset[str]:
@@ -89,7 +97,7 @@ def _phrases(pack: DomainPack) -> Iterator[str]:
         yield from (*table.terms, *table.plurals)
         for terms in table.columns.values():
             yield from terms.terms
-            for value, others in terms.values.items():
+            for value, others in terms.values.items() if terms.role != "name" else ():
                 yield from (value.replace("_", " "), *others)
     for derived in pack.derived:
         yield from derived.terms

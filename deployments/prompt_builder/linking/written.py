@@ -14,7 +14,6 @@ _SLASHED: Final = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4}|\d{2})$")
 _SHORT: Final = re.compile(r"(\d{1,2})/(\d{1,2})$")
 _DOTTED: Final = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})$")
 _PACKED: Final = re.compile(r"(?:(\d)([qh])(\d{2})|(\d{4})q([1-4]))$")
-_FISCAL: Final = re.compile(r"fy'?(\d{4}|\d{2})$")
 # fmt: off
 _ALSO_WORDS: Final = frozenset({"may", "march", "mar", "dec", "sep", "jan"})
 _MONTH_CUES: Final = frozenset({
@@ -43,8 +42,6 @@ class DateReader(YearReader):
                 value = value.replace(year=value.year - 1) if (value.month, value.day) != (2, 29) else None
         elif match := _PACKED.match(word):
             return self._packed(i, match)
-        elif (match := _FISCAL.match(word)) is not None:
-            return Found(i + 1, calendar.absolute(date(full_year(match[1]), 1, 1), "year"))
         elif (match := PART.match(word)) is not None:
             return self._part(i + 1, "quarter" if match[1] == "q" else "half", int(match[2]))
         return Found(i + 1, _day(value)) if value is not None else None

@@ -29,6 +29,7 @@ _ORDINALS: Final = {
 _YEAR_SHIFTS: Final = {"this": 0, "current": 0, "present": 0, "last": -1, "previous": -1, "next": 1}
 PART: Final = re.compile(r"([qh])([1-4])$")
 DAY: Final = re.compile(r"(\d{1,2})(st|nd|rd|th)?$")
+FISCAL: Final = re.compile(r"fy'?(\d{4}|\d{2})$")
 _YEAR: Final = re.compile(r"(?:19|20)\d\d$")
 _NEAR_YEARS: Final = 5  # a two-digit year is at most this far from today's
 _YEARS_BACK: Final = 30
@@ -90,6 +91,8 @@ class YearReader(Reader):
             return i + 1, int(word)
         if word[:1] == "'" and word[1:].isdigit():
             return i + 1, 2000 + int(word[1:])
+        if (fiscal := FISCAL.match(word)) is not None:
+            return i + 1, full_year(fiscal[1])
         if word == "twenty" and self._at(i + 1) == "twenty":
             unit = UNITS.get(self._at(i + 2), 0)
             return (i + 3, 2020 + unit) if 0 < unit < 10 else None
@@ -100,8 +103,11 @@ class YearReader(Reader):
         j = i
         while self._at(j) in {",", "of", "in", "the", "/"} and j < i + 2:
             j += 1
-        if self._at(j) in {"calendar", "year", "fy"}:
+        while self._at(j) in {"calendar", "year", "fy", "fiscal", "financial"} and j < i + 3:
             j += 1
+        short = self._at(j)
+        if self._at(j - 1) in {"fy", "year"} and len(short) == 2 and short.isdigit():
+            return j + 1, 2000 + int(short)
         shift = _YEAR_SHIFTS.get(self._at(j))
         if shift is not None and self._at(j + 1) == "year":
             return j + 2, self._today.year + shift
@@ -118,23 +124,12 @@ class YearReader(Reader):
         for j in range(i, min(i + 8, len(self._words))):
             word = self._at(j)
             if word in MONTHS or PART.match(word) or DAY.match(word):
-                year = self._year_behind(j + 1)
+                # A bare "31" behind a sibling month is its day.
+                k = j + 2 if word in MONTHS and DAY.match(self._at(j + 1)) else j + 1
+                year = self._year_behind(k)
                 if year is not None and (j == i or self._at(j - 1) != "year"):
                     return year[1]
-            elif word not in {
-                "and",
-                "or",
-                ",",
-                "to",
-                "through",
-                "until",
-                "versus",
-                "against",
-                "from",
-                "of",
-                "in",
-                "with",
-            }:
+            elif word not in _BETWEEN_SIBLINGS:
                 return None
         return None
 

@@ -1,0 +1,65 @@
+"""Ages as periods: "31 to 60 days old", "aged over 60 days", "90+ days old", "under a week old"."""
+
+from collections.abc import Callable
+from typing import Final
+
+from deployments.prompt_builder.linking.calendar import Moment, Period, Unit
+from deployments.prompt_builder.linking.numerals import small_integer
+from deployments.prompt_builder.linking.reading import UNIT_WORDS, Found
+
+Quantity = tuple[int, int, Unit]
+# Phrase before the number, whether the thing is older than it, and whether that age itself counts.
+_LIMITS: Final[dict[tuple[str, ...], tuple[bool, bool]]] = {
+    ("over",): (True, False),
+    ("more", "than"): (True, False),
+    ("older", "than"): (True, False),
+    ("at", "least"): (True, True),
+    ("under",): (False, False),
+    ("less", "than"): (False, False),
+    ("at", "most"): (False, True),
+    ("up", "to"): (False, True),
+}
+AGE_BEGINNINGS: Final = frozenset({"aged", "between", "from", *(phrase[0] for phrase in _LIMITS)})
+
+
+def age(words: list[str], i: int, quantity: Callable[[int], Quantity | None]) -> Found | None:
+    """The days on which began what has the age told at ``i``; "aged" before or "old" behind shows one."""
+    aged = words[i] == "aged"
+    j = i + aged
+    found = _limited(words, j, quantity) or _ranged(words, j, quantity)
+    if found is None:
+        return None
+    old = words[found.end : found.end + 1] == ["old"]
+    return Found(found.end + old, found.period) if old or aged else None
+
+
+def _limited(words: list[str], j: int, quantity: Callable[[int], Quantity | None]) -> Found | None:
+    for phrase, (older, including) in _LIMITS.items():
+        if tuple(words[j : j + len(phrase)]) == phrase:
+            limit = quantity(j + len(phrase))
+            return _from_limit(limit, older, including) if limit else None
+    number = small_integer(words[j]) if words[j + 1 : j + 2] == ["or more"] else None
+    unit = UNIT_WORDS.get(words[j + 2]) if number is not None and j + 2 < len(words) else None
+    return _from_limit((j + 3, number, unit), True, True) if number is not None and unit else None
+
+
+def _from_limit(limit: Quantity, older: bool, including: bool) -> Found:
+    end, count, unit = limit
+    moment = Moment(days=int(older == including)).shift(unit, -count)
+    return Found(end, Period(None, moment) if older else Period(moment, None))
+
+
+def _ranged(words: list[str], j: int, quantity: Callable[[int], Quantity | None]) -> Found | None:
+    """Of "31 to 60 days": from 60 days ago up to and including 31 days ago."""
+    j += words[j : j + 1] in (["between"], ["from"])
+    low = small_integer(words[j]) if j < len(words) else None
+    joint = j + 1
+    if low is not None and words[joint : joint + 1] and words[joint] in UNIT_WORDS:
+        joint += 1
+    if low is None or words[joint : joint + 1] not in (["to"], ["and"]) or joint + 1 >= len(words):
+        return None
+    high = quantity(joint + 1)
+    if high is None or high[1] <= low:
+        return None
+    end, count, unit = high
+    return Found(end, Period(Moment().shift(unit, -count), Moment(days=1).shift(unit, -low)))
