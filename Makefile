@@ -41,9 +41,9 @@ check: $(STAMP) ## ruff, ruff format, mypy --strict and the unit tests
 	@echo "==> Unit tests"
 	@$(PY) -m pytest tests/unit $(ARGS)
 
-bench: $(STAMP) ## Benchmarks of this machine
+bench: $(STAMP) ## Benchmarks of this machine: validator, generator, questions over HTTP
 	@echo "==> Running the benchmarks"
-	@$(PY) -m pytest tests/performance -m performance -s $(ARGS)
+	@$(PY) -m tests.performance
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

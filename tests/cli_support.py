@@ -1,9 +1,15 @@
 """How a command ended, what a test's server is told and asked, and commands in a process of their own."""
 
+import os
+import shutil
+import socket
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 
@@ -54,3 +60,31 @@ class Operator:
             env=self.environment | more,
             timeout=START_TIMEOUT_S,
         )
+
+
+@contextmanager
+def fresh_operator() -> Iterator[Operator]:
+    """With an empty data folder and a free port; nothing runs yet, and nothing is left running."""
+    folder = Path(tempfile.mkdtemp(prefix="plumbline-operator-"))
+    # The embedded server's unprivileged user must be able to enter.
+    folder.chmod(0o711)
+    port = free_port()
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(("PLUMBLINE_", "DATABASE_"))
+    }
+    operator = Operator(
+        kept | {"PLUMBLINE_DATA_DIR": str(folder / "state"), "PLUMBLINE_PORT": str(port), "COLUMNS": "160"},
+        port,
+    )
+    try:
+        yield operator
+    finally:
+        operator.run("down")
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

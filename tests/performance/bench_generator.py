@@ -1,6 +1,6 @@
 """Latency and throughput of the engine, and of training, at the size of the house model.
 
-    python tests/performance/bench_generator.py [--threads 1]
+    python -m tests.performance.bench_generator [--threads 1]
 
 The engine is measured with random weights: the time of a pass depends on the shape alone, and a random model
 does not end its output early.
@@ -26,6 +26,7 @@ from deployments.generator.training.tokenizer import train_tokenizer
 from deployments.generator.training.trainer import train
 from deployments.generator.transformers_engine import TransformersEngine
 from serve_app.contracts import Generation, GenerationRequest, SamplingParams
+from tests.performance.figures import heading, line
 
 MODELS = Path(__file__).parents[2] / "configs" / "models"
 WORDS = [
@@ -57,7 +58,7 @@ def measure_training(folder: Path, threads: int) -> None:
     run = train(house_training(TRAINING_S, threads), pairs, folder, added_tokens=ADDED_TOKENS)
     later = run.curve[1:] or run.curve
     speed = statistics.median(point.sequences_per_s for point in later)
-    print(f"training, {threads} threads: {speed:.0f} sequences/s, {run.parameters / 1e6:.1f} M parameters")
+    print(f"  training: {speed:.0f} sequences/s, {run.parameters / 1e6:.1f} M parameters")
 
 
 def random_model(folder: Path, threads: int) -> None:
@@ -76,31 +77,34 @@ def request(number: int, candidates: int) -> GenerationRequest:
     return GenerationRequest(request_id=str(number), text=text, params=params)
 
 
-def report(name: str, seconds: list[float], generations: list[Generation]) -> None:
-    ordered = sorted(seconds)
+def tokens_note(generations: Sequence[Generation]) -> str:
     tokens = statistics.mean(max(t.token_count for t in g.texts) for g in generations)
-    print(
-        f"{name}: p50 {ordered[len(ordered) // 2] * 1e3:.1f} ms, "
-        f"p95 {ordered[int(len(ordered) * 0.95)] * 1e3:.1f} ms, "
-        f"{generations[0].prompt_tokens} prompt tokens, {tokens:.1f} output tokens"
-    )
+    return f"{generations[0].prompt_tokens} prompt tokens, {tokens:.1f} output tokens"
+
+
+async def timed(engine: TransformersEngine, number: int, candidates: int = 1) -> tuple[float, Generation]:
+    started = time.perf_counter()
+    generation = await engine.submit(request(number, candidates))
+    return time.perf_counter() - started, generation
 
 
 async def one_by_one(engine: TransformersEngine, candidates: int) -> None:
-    seconds, generations = [], []
-    for number in range(REPEATS):
-        started = time.perf_counter()
-        generations.append(await engine.submit(request(number, candidates)))
-        seconds.append(time.perf_counter() - started)
-    report(f"one by one, {candidates} candidates", seconds, generations)
+    calls = [await timed(engine, number, candidates) for number in range(REPEATS)]
+    seconds = [taken for taken, _ in calls]
+    line(f"one by one, {candidates} candidates", seconds, sum(seconds), tokens_note([g for _, g in calls]))
 
 
 async def together(engine: TransformersEngine, concurrency: int) -> None:
     started = time.perf_counter()
-    generations = await asyncio.gather(*(engine.submit(request(n, 1)) for n in range(concurrency)))
-    seconds = time.perf_counter() - started
-    tokens = sum(text.token_count for generation in generations for text in generation.texts)
-    print(f"{concurrency} at once: {concurrency / seconds:.0f} requests/s, {tokens / seconds:.0f} tokens/s")
+    calls = await asyncio.gather(*(timed(engine, number) for number in range(concurrency)))
+    elapsed_s = time.perf_counter() - started
+    tokens = sum(text.token_count for _, generation in calls for text in generation.texts)
+    line(
+        f"{concurrency} at once",
+        [taken for taken, _ in calls],
+        elapsed_s,
+        f"{tokens / elapsed_s:.0f} tokens/s",
+    )
 
 
 async def serve(folder: Path, threads: int) -> None:
@@ -129,6 +133,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args(arguments)
+    heading(f"Generator, shape of the house model, {options.threads} threads")
     with tempfile.TemporaryDirectory() as root:
         random_model(Path(root) / "random", options.threads)
         asyncio.run(serve(Path(root) / "random", options.threads))

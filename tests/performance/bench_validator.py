@@ -2,32 +2,38 @@
 
 import argparse
 import time
+from collections.abc import Sequence
 
+from tests.performance.figures import heading, line
 from tests.sql_cases import attack_items, validator
 
-
-def percentile(ordered: list[float], share: float) -> float:
-    return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
+VERDICTS = ("must_accept", "must_reject")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=30, help="times each statement is validated")
-    rounds = parser.parse_args().rounds
-    items = attack_items("must_accept")
-    for item in items:
-        validator().validate(item["sql"], item["policy"])
+def measure(verdict: str, rounds: int) -> None:
+    items = attack_items(verdict)
     wall: list[float] = []
     processor: list[float] = []
-    for _ in range(rounds):
+    for number in range(rounds + 1):
         for item in items:
             began, used = time.perf_counter(), time.process_time()
             validator().validate(item["sql"], item["policy"])
-            processor.append(time.process_time() - used)
-            wall.append(time.perf_counter() - began)
-    print(f"{len(items)} statements, {rounds} rounds, one thread, milliseconds")
-    for name, times in (("wall", sorted(wall)), ("processor", sorted(processor))):
-        print(f"{name:>10}: p50 {percentile(times, 0.5) * 1e3:.2f}  p99 {percentile(times, 0.99) * 1e3:.2f}")
+            # The first round fills caches.
+            if number:
+                processor.append(time.process_time() - used)
+                wall.append(time.perf_counter() - began)
+    line(f"{verdict.removeprefix('must_')}, wall", wall, sum(wall), f"{len(items)} statements")
+    line(f"{verdict.removeprefix('must_')}, processor", processor, sum(processor))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Command line of the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=10, help="times each statement is validated")
+    rounds = parser.parse_args(arguments).rounds
+    heading("Validator, one thread")
+    for verdict in VERDICTS:
+        measure(verdict, rounds)
 
 
 if __name__ == "__main__":

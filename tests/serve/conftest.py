@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ import httpx
 import pytest
 
 from deployments.executor.embedded import EmbeddedDatabase
+from tests.cli_support import free_port
 
 OBJECT_STORE_BYTES = 200 * 1024 * 1024
 APP = "plumbline"
@@ -23,13 +23,6 @@ class Graph(NamedTuple):
 
     url: str
     database: EmbeddedDatabase
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.fixture(scope="session")
@@ -65,7 +58,7 @@ def graph(sample_database: EmbeddedDatabase) -> Iterator[Graph]:
         _temp_dir=str(folder / "ray"),
     )
     try:
-        port = _free_port()
+        port = free_port()
         serve.start(http_options={"host": "127.0.0.1", "port": port}, proxy_location="HeadOnly")
         serve.run(build_app(AppArgs()), name=APP)
         yield Graph(f"http://127.0.0.1:{port}", sample_database)
