@@ -13,7 +13,9 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from deployments.prompt_builder.house.form import renamed
 from deployments.prompt_builder.linking.linker import LinkedQuestion, Linker
+from deployments.prompt_builder.query_spec import tokens
 from deployments.prompt_builder.query_spec.context import SpecContext
 from deployments.prompt_builder.query_spec.errors import SpecError
 from deployments.prompt_builder.query_spec.nodes import (
@@ -127,6 +129,7 @@ class PhrasingLibrary:
         numbered = _EARLIER.sub(lambda m: f"{m[1]}{_EARLIER_STEP * (int(m[3]) + 1) + int(m[2])}", text)
         try:
             spec = parse(numbered, self._context)
+            tokens.encode(renamed(spec, _within_vocabulary(spec)), self._context)
         except SpecError as error:
             return f"spec: {str(error)[:50]}"
         linked = self._linker.link(question, self._today)
@@ -238,6 +241,12 @@ def _lookups(spec: QuerySpec) -> list[tuple[ColumnRef, TextLiteral]]:
         elif isinstance(node, InList) and isinstance(node.argument, ColumnRef):
             found += [(node.argument, v) for v in node.values if isinstance(v, TextLiteral)]
     return found
+
+
+def _within_vocabulary(spec: QuerySpec | Cannot) -> dict[str, str]:
+    """Names that the vocabulary has for the placeholders of earlier turns."""
+    names = {node.name for node in walk(spec) if isinstance(node, Placeholder)}
+    return {name: f"{name[0]}{int(name[1:]) % _EARLIER_STEP}" for name in names}
 
 
 def earlier(name: str) -> tuple[int, str] | None:
