@@ -17,7 +17,7 @@ class Message(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-# ---------------------------------------------------------------- who asks what
+# Who asks what
 
 
 class Caller(Message):
@@ -38,7 +38,7 @@ class Question(Message):
     asked_at: datetime = Field(description="Timezone-aware instant; its date is 'today' for relative dates")
 
 
-# ---------------------------------------------------------------- conversations
+# Conversations
 
 
 class Exchange(Message):
@@ -65,7 +65,7 @@ class ConversationContext(Message):
     total_exchanges: int = 0
 
 
-# ---------------------------------------------------------------- schema
+# Schema
 
 
 class ForeignKey(Message):
@@ -110,7 +110,7 @@ class SchemaSnapshot(Message):
         return next((t for t in self.tables if t.name == name), None)
 
 
-# ---------------------------------------------------------------- prompt
+# Prompt
 
 
 class Candidate(Message):
@@ -195,7 +195,7 @@ BuiltPrompt = Prompt | Clarification | CannotAnswer
 Interpretation = SqlCandidate | CannotAnswer
 
 
-# ---------------------------------------------------------------- generation
+# Generation
 
 
 class SamplingParams(Message):
@@ -255,7 +255,7 @@ class TokenChunk(Message):
     text: str
 
 
-# ---------------------------------------------------------------- validation
+# Validation
 
 
 class Violation(Message):
@@ -287,7 +287,7 @@ class RejectedSql(Message):
 Verdict = Annotated[ValidSql | RejectedSql, Field(discriminator="accepted")]
 
 
-# ---------------------------------------------------------------- execution
+# Execution
 
 
 SemanticType = Literal[
@@ -322,7 +322,7 @@ class ExecutionResult(Message):
     execution_ms: float
 
 
-# ---------------------------------------------------------------- health
+# Health
 
 
 class StageHealth(Message):

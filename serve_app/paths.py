@@ -1,4 +1,8 @@
-"""Where relative paths of settings are looked for: the working folder, then the project's."""
+"""Where files of the project lie, and where relative paths of settings are looked for.
+
+`configs/` belongs to the repository, not to the packages: code and data are one checkout, installed editable,
+in which an operator edits the data. A wheel alone brings no configuration.
+"""
 
 from pathlib import Path
 

@@ -30,12 +30,13 @@ from deployments.executor.engine_files import (
 )
 from deployments.executor.sample_database import SampleFiles, load_sample_database
 from serve_app.errors import DatabaseUnavailable
+from serve_app.paths import PROJECT_ROOT
 
 LOOPBACK = "127.0.0.1"
 SUPERUSER = "postgres"
 READER_ROLE = "plumbline_reader"
 DATABASE_NAME = "plumbline"
-SAMPLE_FILES = Path(__file__).resolve().parents[2] / "configs" / "sample_db"
+SAMPLE_FILES = PROJECT_ROOT / "configs" / "sample_db"
 # Another process can take the port between the check and the server's bind.
 START_ATTEMPTS = 3
 # The built-in locale sorts and compares the same on every machine.

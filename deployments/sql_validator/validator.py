@@ -10,7 +10,6 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
-from pathlib import Path
 
 from deployments.sql_validator.config import ValidatorConfig
 from deployments.sql_validator.grammar import GrammarError, Node, Source, parse, regenerate, same_tree
@@ -28,10 +27,11 @@ from deployments.sql_validator.rules.base import (
 from deployments.sql_validator.rules.tokens import token_text
 from deployments.sql_validator.tree import index, single_select
 from serve_app.contracts import Caller, RejectedSql, SchemaSnapshot, StageHealth, ValidSql, Violation
+from serve_app.paths import PROJECT_ROOT
 
 _log = logging.getLogger(__name__)
 
-POLICIES_FOLDER = Path(__file__).resolve().parents[2] / "configs" / "policies"
+POLICIES_FOLDER = PROJECT_ROOT / "configs" / "policies"
 
 # Sent back to the model; more would only dilute the prompt.
 _MOST_VIOLATIONS = 8

@@ -6,7 +6,9 @@ from pathlib import Path
 import yaml
 from pydantic import BaseModel, ConfigDict
 
-DATA_FOLDER = Path(__file__).resolve().parents[3] / "configs" / "linking"
+from serve_app.paths import PROJECT_ROOT
+
+DATA_FOLDER = PROJECT_ROOT / "configs" / "linking"
 
 
 class English(BaseModel):

@@ -12,7 +12,7 @@ from datetime import date, timedelta
 from typing import Final
 
 from deployments.prompt_builder.linking import calendar
-from deployments.prompt_builder.linking.calendar import Moment, Period, Unit
+from deployments.prompt_builder.linking.calendar import Grain, Moment, Period, Unit
 from deployments.prompt_builder.linking.reading import AHEAD, CURRENT, MONTHS, UNIT_WORDS, Found
 from deployments.prompt_builder.linking.relative import RelativeReader
 from deployments.prompt_builder.linking.written import DateReader
@@ -56,8 +56,6 @@ class PartReader(DateReader, RelativeReader):
             return self._numbered_week(i)
         return self._season(i, anchored) or self._ended(i)
 
-    # ------------------------------------------------------------ thirds
-
     def _third(self, i: int, anchored: bool) -> Found | None:
         word = self._at(i)
         before = self._at(i - 1)
@@ -100,11 +98,10 @@ class PartReader(DateReader, RelativeReader):
             found = Found(i + 1, calendar.relative(UNIT_WORDS[self._at(i)], 0))
         return found if found is not None and found.period.grain in _UNIT_MONTHS else None
 
-    # ------------------------------------------------------------ counted parts
-
     def _counted_days(self, i: int) -> Found | None:
         """As in "first week of november", "last two weeks of october", "second half of march"."""
         number, j = _ORDINALS[self._at(i)], i + 1
+        unit: Unit
         half = self._at(j) == "half"
         if half:
             j, count, unit = j + 1, 1, "day"
@@ -128,7 +125,7 @@ class PartReader(DateReader, RelativeReader):
         if number < 0:
             return Found(inner.end, Period(end.shift(unit, -count), end, "day" if unit == "day" else "range"))
         first = start.shift(unit, number * count)
-        grain = "day" if unit == "day" and count == 1 else "range"
+        grain: Grain = "day" if unit == "day" and count == 1 else "range"
         if first.resolve(self._today) >= end.resolve(self._today):
             return None
         return Found(inner.end, Period(first, min(first.shift(unit, count), end, key=self._on), grain))
@@ -145,8 +142,6 @@ class PartReader(DateReader, RelativeReader):
         if inner.period.grain != "year":
             middle = middle.shift("day", 1)
         return Found(inner.end, Period(start, middle) if number == 0 else Period(middle, end))
-
-    # ------------------------------------------------------------ named days and stretches
 
     def _unit_end(self, i: int) -> Found | None:
         """The last day of the current unit: "month end", "the year's end"."""

@@ -14,8 +14,9 @@ from deployments.prompt_builder.query_spec.context import SpecContext
 from deployments.prompt_builder.query_spec.errors import SpecError
 from deployments.prompt_builder.synthesis.prompt_form import prompt_text
 from deployments.prompt_builder.synthesis.synthesizer import Example, Synthesizer
+from serve_app.paths import PROJECT_ROOT
 
-DEFAULT_FOLDER = Path(__file__).parents[3] / "configs" / "domains" / "construction"
+DEFAULT_FOLDER = PROJECT_ROOT / "configs" / "domains" / "construction"
 HELD_OUT_SHARE = 50  # one linked question in fifty, by hash, is never trained on
 _MAX_TRIES = 50
 
