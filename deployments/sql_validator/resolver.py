@@ -78,7 +78,7 @@ class Resolver:
         self._expression(select.limit_count, scope, ctes)
         self._expression(select.limit_offset, scope, ctes)
 
-    # ------------------------------------------------------------ WITH and set operations
+    # WITH and set operations
 
     def _with(self, select: Node, outer: Scope, ctes: Ctes) -> Ctes:
         if not select.HasField("with_clause"):
@@ -124,7 +124,7 @@ class Resolver:
         self._order_and_limit(select, Scope(outer, (FromItem(columns=outputs),)), ctes, outputs)
         return outputs
 
-    # ------------------------------------------------------------ FROM
+    # FROM
 
     def _from(self, node: Node, outer: Scope, before: tuple[FromItem, ...], ctes: Ctes) -> FromItem:
         kind = type(node).__name__
@@ -192,7 +192,7 @@ class Resolver:
         columns = tuple(Column(name) for name in merged) + rest
         return FromItem(left.relations + right.relations, columns)
 
-    # ------------------------------------------------------------ select list and clauses that know its names
+    # select list and clauses that know its names
 
     def _targets(self, select: Node, scope: Scope, ctes: Ctes) -> tuple[Column, ...]:
         outputs: list[Column] = []
@@ -236,7 +236,7 @@ class Resolver:
         if name is None or all(c.name != name for c in outputs):
             self._expression(item, scope, ctes)
 
-    # ------------------------------------------------------------ expressions
+    # expressions
 
     def _expression(self, root: Node, scope: Scope, ctes: Ctes) -> None:
         """Resolve everything below a node of an expression; subqueries see ``scope`` around them."""

@@ -127,7 +127,7 @@ class AmountGrammar:
             return AmountMatch(i, i + 1, Decimal(_ORDINALS[word]), "rank")
         return None
 
-    # ------------------------------------------------------------ digits
+    # digits
 
     def _digits(self, i: int) -> AmountMatch | None:
         parsed = digits_number(self._words[i])
@@ -181,7 +181,7 @@ class AmountGrammar:
             return None
         return AmountMatch(i, i + 1, round(Decimal(100 * int(top)) / int(bottom), 6), "percent")
 
-    # ------------------------------------------------------------ words
+    # words
 
     def _spoken(self, i: int) -> AmountMatch | None:
         word = self._at(i)
@@ -270,7 +270,7 @@ class AmountGrammar:
         behind = self._at(i + 1)
         return behind in _ONE_BEFORE or behind in _FRACTIONS or self._at(i - 1) in _ONE_AFTER
 
-    # ------------------------------------------------------------ units
+    # units
 
     def _with_unit(self, start: int, end: int, value: Decimal, kind: str | None, scaled: bool) -> AmountMatch:
         j = end

@@ -118,7 +118,7 @@ class DateGrammar:
     def _follows(self, i: int, *words: str) -> bool:
         return self._words[i : i + len(words)] == list(words)
 
-    # ------------------------------------------------------------ relations
+    # relations
 
     def _since(self, i: int) -> Found | None:
         found = self._anchor(i + 1)
@@ -272,7 +272,7 @@ class DateGrammar:
             return None
         return Found(end, calendar.rolling_future(unit, count))
 
-    # ------------------------------------------------------------ anchors and spans
+    # anchors and spans
 
     def _anchor(self, i: int) -> Found | None:
         """A point after a relation word: also new year, always the next one."""

@@ -64,7 +64,7 @@ class Linker:
         words = self._words(question[:_MAX_QUESTION_CHARS])
         return render(question, words, self._matches(words, today), today)
 
-    # ------------------------------------------------------------ words
+    # words
 
     def _words(self, question: str) -> Words:
         words = Words(question)
@@ -103,7 +103,7 @@ class Linker:
             return (self._completions.get(raw) or self._names.completion(raw) or raw,)
         return (raw,)
 
-    # ------------------------------------------------------------ matches
+    # matches
 
     def _matches(self, words: Words, today: date) -> list[Match]:
         text = words.text

@@ -71,7 +71,7 @@ class NameIndex:
         self._aliases = _aliases(pack, self.entities)
         self._initials = _initials(self.entities)
 
-    # ------------------------------------------------------------ vocabulary
+    # vocabulary
 
     def words(self) -> Counter[str]:
         """Words of all names, for the spelling vocabulary."""
@@ -111,7 +111,7 @@ class NameIndex:
             return "weak"
         return "strong"
 
-    # ------------------------------------------------------------ matching
+    # matching
 
     def match(self, words: Words, i: int, sentence_case: bool) -> ValueMatch | None:
         """The longest name from word ``i`` on; ``sentence_case``: a capital letter inside shows a name."""

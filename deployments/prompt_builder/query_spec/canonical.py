@@ -76,7 +76,7 @@ class _Canonical:
         self.context = context
         self.names = names
 
-    # ------------------------------------------------------------ query
+    # query
 
     def spec(self, spec: QuerySpec) -> QuerySpec:
         base = spec.table
@@ -123,7 +123,7 @@ class _Canonical:
     def limit(self, limit: NumberLiteral | Placeholder | None) -> NumberLiteral | Placeholder | None:
         return _number(limit) if isinstance(limit, NumberLiteral) else limit
 
-    # ------------------------------------------------------------ expressions
+    # expressions
 
     def expression(self, expression: Expr, base: str) -> Expr:
         return self.named(self.unnamed(expression, base), base)
@@ -170,7 +170,7 @@ class _Canonical:
             return False
         return self.context.tables[table].primary_key == (argument.column,)
 
-    # ------------------------------------------------------------ conditions
+    # conditions
 
     def conjunction(self, conditions: tuple[Condition, ...], base: str) -> tuple[Condition, ...]:
         done = [self.condition(condition, base) for condition in conditions]

@@ -125,7 +125,7 @@ class _Reader:
         self.at += 1
         return found[0]
 
-    # ------------------------------------------------------------ query
+    # query
 
     def spec(self) -> QuerySpec:
         table = self.table()
@@ -168,7 +168,7 @@ class _Reader:
             found.append(self.condition())
         return tuple(found)
 
-    # ------------------------------------------------------------ expressions
+    # expressions
 
     def expression(self) -> Expr:
         self.depth += 1
@@ -247,7 +247,7 @@ class _Reader:
             self.accept("close")
         return Aggregate(name, argument, table, distinct, conditions, by, per, scope)  # type: ignore[arg-type]  # words checked
 
-    # ------------------------------------------------------------ conditions
+    # conditions
 
     def condition(self) -> Condition:
         self.depth += 1

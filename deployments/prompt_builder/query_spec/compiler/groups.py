@@ -48,7 +48,7 @@ class GroupQuery(Query):
             return False
         return not base_aggregates(item, self.spec.table, self.context)
 
-    # ------------------------------------------------------------ group keys
+    # group keys
 
     def add_key(self, expression: Expr) -> None:
         """Group by an expression; a value that descendants make is fixed by the row whose value it is."""
@@ -93,7 +93,7 @@ class GroupQuery(Query):
             if isinstance(part, ColumnRef):
                 self.add_key(part)
 
-    # ------------------------------------------------------------ aggregates and windows
+    # aggregates and windows
 
     def aggregate(self, node: Aggregate, expressions: Expressions) -> Sql:
         inner = node.argument
@@ -161,7 +161,7 @@ class GroupQuery(Query):
             return [] if wrapped else [f"MIN({self.rows.sql(first.argument).text})"]
         return [] if first is None else [identifier(self.outputs.items[first].name)]
 
-    # ------------------------------------------------------------ query
+    # query
 
     def select(self) -> Select:
         core = Select()
