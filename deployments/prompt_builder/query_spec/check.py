@@ -229,7 +229,7 @@ class _Checker:
             case Window(name, argument, per):
                 return self.window(name, argument, per)
             case DateBucket(part, argument):
-                self.require(argument, _DATES, part)
+                self.require(argument, frozenset({"timestamp"}) if part == "hour" else _DATES, part)
                 return "date" if part in {"quarter", "month", "week", "day"} else "number"
             case Bucket(argument, bounds):
                 for bound in bounds:

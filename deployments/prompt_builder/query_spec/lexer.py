@@ -1,10 +1,13 @@
 """Words of the text form of a query specification."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
 from deployments.prompt_builder.query_spec.errors import SpecError
+
+T = TypeVar("T")
 
 LexemeKind = Literal["name", "quoted", "number", "text", "symbol", "end"]
 
@@ -63,3 +66,46 @@ def _value(kind: LexemeKind, raw: str) -> str:
     if kind == "text":
         return raw[1:-1].replace("''", "'")
     return "!=" if raw == "<>" else raw
+
+
+class LexemeReader:
+    """A place in a text's lexemes, with one step of lookahead and errors that name the place."""
+
+    def __init__(self, text: str) -> None:
+        self.lexemes = lex(text)
+        self.at = 0
+
+    @property
+    def here(self) -> Lexeme:
+        return self.lexemes[self.at]
+
+    def ahead(self, steps: int) -> Lexeme:
+        return self.lexemes[min(self.at + steps, len(self.lexemes) - 1)]
+
+    def is_at(self, *words: str) -> bool:
+        return self.here.kind in {"name", "symbol"} and self.here.value in words
+
+    def accept(self, *words: str) -> str | None:
+        if not self.is_at(*words):
+            return None
+        self.at += 1
+        return self.lexemes[self.at - 1].value
+
+    def expect(self, *words: str) -> str:
+        found = self.accept(*words)
+        if found is None:
+            raise self.error(f"unexpected {self.here.value or 'end'!r}", " or ".join(words))
+        return found
+
+    def expect_end(self) -> None:
+        if self.here.kind != "end":
+            raise self.error(f"unexpected {self.here.value!r}", "the end of the specification")
+
+    def error(self, what: str, allowed: str | None = None) -> SpecError:
+        return SpecError(what, self.here.start, allowed)
+
+    def listed(self, item: Callable[[], T]) -> tuple[T, ...]:
+        items = [item()]
+        while self.accept(","):
+            items.append(item())
+        return tuple(items)

@@ -19,7 +19,8 @@ Text form (keywords are reserved; columns of the base table may stand without th
     EXPR   column   table.column   derived   number   'value'   N0 V0   today   (EXPR + - * / EXPR)
            AGG([distinct] [EXPR | TABLE] [if COND and …] [by EXPR, …] [per EXPR, …] [overall | all])
            WIN(EXPR [per EXPR, …])                running change growth previous share rank
-           year(EXPR) quarter(EXPR) month(EXPR) week(EXPR) day(EXPR) weekday(EXPR) month_of_year(EXPR)
+           year(EXPR) quarter(EXPR) month(EXPR) week(EXPR) day(EXPR) weekday(EXPR)
+           month_of_year(EXPR) hour(EXPR)
            bucket(EXPR, N, N, …)   coalesce(EXPR, EXPR)   abs(EXPR)   flag(COND)
            [SPEC]                                 a query specification with one value, as a subquery
            count([SPEC])                          the number of rows of a query specification
@@ -51,8 +52,8 @@ Meaning:
   result (or within ``per``); ``rank`` is 1 for the largest. Along a date bucket every combination of the
   other keys runs by itself. ``max(change(delivered_on))``: an aggregate of a window takes the window over
   the rows.
-- ``flag(COND)`` is a yes/no column. Of whole numbers ``bucket(x, 30, 60)`` makes 0-30, 31-60, 60+; of others
-  a bound begins a range: under 30, 30-60, 60+.
+- ``flag(COND)`` is a yes/no column; ``weekday`` counts from Monday, which is 1. Of whole numbers
+  ``bucket(x, 30, 60)`` makes 0-30, 31-60, 60+; of others a bound begins a range: under 30, 30-60, 60+.
 - What conditions measure (by <, >, between, dates) and what ``sort`` goes by is shown last although ``show``
   lacks it, unless the query is ``distinct``; `canonical.py` leaves it out of ``show``.
 - ``limit 3 per category`` keeps the first three of each group in ``sort`` order; ``limit 1 per
@@ -68,7 +69,7 @@ Comparison = Literal["=", "!=", "<", "<=", ">", ">="]
 AggregateName = Literal["count", "sum", "avg", "min", "max", "median", "stddev"]
 AggregateScope = Literal["group", "overall", "all"]
 WindowName = Literal["running", "change", "growth", "previous", "share", "rank"]
-DatePart = Literal["year", "quarter", "month", "week", "day", "weekday", "month_of_year"]
+DatePart = Literal["year", "quarter", "month", "week", "day", "weekday", "month_of_year", "hour"]
 
 
 @dataclass(frozen=True, slots=True)

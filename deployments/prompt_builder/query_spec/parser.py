@@ -1,13 +1,13 @@
 """Text form to specification. Names are resolved here; `check.py` judges whether the whole makes sense."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final, TypeVar, get_args
 
 from deployments.prompt_builder.query_spec.check import check_condition, check_expression, check_spec
 from deployments.prompt_builder.query_spec.context import SpecContext
 from deployments.prompt_builder.query_spec.errors import SpecError
-from deployments.prompt_builder.query_spec.lexer import Lexeme, lex
+from deployments.prompt_builder.query_spec.lexer import LexemeReader
 from deployments.prompt_builder.query_spec.nodes import (
     Aggregate,
     AllOf,
@@ -90,52 +90,14 @@ def parse_conditions(text: str, table: str, context: SpecContext) -> tuple[Condi
     return conditions
 
 
-class _Parser:
+class _Parser(LexemeReader):
     """Recursive descent over the lexemes; ``scopes`` are the tables whose columns may stand unqualified."""
 
     def __init__(self, text: str, context: SpecContext, scopes: tuple[str, ...] = ()) -> None:
+        super().__init__(text)
         self.context = context
-        self.lexemes = lex(text)
-        self.at = 0
         self.depth = 0
         self.scopes = scopes
-
-    # ------------------------------------------------------------ lexemes
-
-    @property
-    def here(self) -> Lexeme:
-        return self.lexemes[self.at]
-
-    def ahead(self, steps: int) -> Lexeme:
-        return self.lexemes[min(self.at + steps, len(self.lexemes) - 1)]
-
-    def is_at(self, *words: str) -> bool:
-        return self.here.kind in {"name", "symbol"} and self.here.value in words
-
-    def accept(self, *words: str) -> str | None:
-        if not self.is_at(*words):
-            return None
-        self.at += 1
-        return self.lexemes[self.at - 1].value
-
-    def expect(self, *words: str) -> str:
-        found = self.accept(*words)
-        if found is None:
-            raise self.error(f"unexpected {self.here.value or 'end'!r}", " or ".join(words))
-        return found
-
-    def expect_end(self) -> None:
-        if self.here.kind != "end":
-            raise self.error(f"unexpected {self.here.value!r}", "the end of the specification")
-
-    def error(self, what: str, allowed: str | None = None) -> SpecError:
-        return SpecError(what, self.here.start, allowed)
-
-    def listed(self, item: Callable[[], T]) -> tuple[T, ...]:
-        items = [item()]
-        while self.accept(","):
-            items.append(item())
-        return tuple(items)
 
     @contextmanager
     def scope(self, *tables: str) -> Iterator[None]:

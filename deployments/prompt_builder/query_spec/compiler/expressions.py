@@ -43,7 +43,7 @@ from deployments.prompt_builder.query_spec.nodes import (
 if TYPE_CHECKING:
     from deployments.prompt_builder.query_spec.compiler.statement import Statement
 
-_EXTRACT: Final = {"year": "YEAR", "weekday": "ISODOW", "month_of_year": "MONTH"}
+_EXTRACT: Final = {"year": "YEAR", "weekday": "ISODOW", "month_of_year": "MONTH", "hour": "HOUR"}
 _LEVELS: Final = {"+": 3, "-": 3, "*": 2, "/": 2}
 
 

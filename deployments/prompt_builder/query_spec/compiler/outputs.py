@@ -5,13 +5,14 @@ from typing import Final
 
 from deployments.prompt_builder.query_spec.check import kind_of
 from deployments.prompt_builder.query_spec.compiler.naming import Namer
-from deployments.prompt_builder.query_spec.compiler.sql import Sql, identifier
+from deployments.prompt_builder.query_spec.compiler.sql import Sql, identifier, text_literal
 from deployments.prompt_builder.query_spec.context import SpecContext
 from deployments.prompt_builder.query_spec.derived import derived_value
 from deployments.prompt_builder.query_spec.nodes import (
     Aggregate,
     Arithmetic,
     ColumnRef,
+    DateBucket,
     Expr,
     NumberLiteral,
     Placeholder,
@@ -23,6 +24,7 @@ from deployments.prompt_builder.query_spec.nodes import (
 from deployments.prompt_builder.query_spec.shape import display_items, implied_items
 from deployments.prompt_builder.query_spec.walk import row_nodes
 
+_WEEKDAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _FRACTIONS: Final = {"avg", "median", "stddev"}
 
 
@@ -46,6 +48,20 @@ class Output:
         text = self.shown()
         bare = text == identifier(self.name) or text.endswith("." + identifier(self.name))
         return text if bare and "(" not in text and " " not in text else f"{text} AS {identifier(self.name)}"
+
+    def columns(self) -> list[str]:
+        """The items in the SELECT list: a weekday stands with its name."""
+        return [self.column(), *self.weekday_name(self.sql.text)]
+
+    def references(self) -> list[str]:
+        """The items in an outer SELECT around the one that computes them."""
+        return [self.reference(), *self.weekday_name(identifier(self.name))]
+
+    def weekday_name(self, number: str) -> list[str]:
+        if not isinstance(self.expression, DateBucket) or self.expression.part != "weekday":
+            return []
+        names = ", ".join(map(text_literal, _WEEKDAYS))
+        return [f"(ARRAY[{names}])[{number}] AS {identifier(self.name + '_name')}"]
 
     def shown(self) -> str:
         return f"ROUND({self.sql.text}, 2)" if self.rounded else self.sql.text

@@ -135,11 +135,11 @@ class Query:
         """Add columns, order and limits to the core; conditions on windows and limits per group wrap it."""
         visible = [self.outputs.items[item] for item in self.items]
         if not self.late and not self.spec.limit_per:
-            core.columns = [output.column() for output in visible]
+            core.columns = [column for output in visible for column in output.columns()]
             core.order = self.order(wrapped=False)
             self.limit(core)
             return self.close(core)
-        names = [output.reference() for output in visible]
+        names = [name for output in visible for name in output.references()]
         if self.late:
             core = self.filtered(core)
         if self.spec.limit_per:

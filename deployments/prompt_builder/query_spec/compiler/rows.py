@@ -108,10 +108,16 @@ class RowQuery(Query):
         keys = self.context.tables[self.spec.table].primary_key
         return [self.scope.column(self.spec.table, key).text for key in keys]
 
+    def is_about_parents(self) -> bool:
+        """True if nothing of the rows themselves is asked for: then a missing parent is no answer."""
+        show = self.spec.show
+        return bool(show) and all(isinstance(i, ColumnRef) and i.table != self.spec.table for i in show)
+
     def select(self) -> Select:
         core = Select(distinct=self.spec.distinct)
+        required = self.spec.distinct or self.is_about_parents()
         for item in self.items:
-            self.outputs.add(item, self.expressions.sql(item, required=self.spec.distinct))
+            self.outputs.add(item, self.expressions.sql(item, required))
         for condition in self.spec.where:
             if windows(condition):
                 self.late.append(condition)
