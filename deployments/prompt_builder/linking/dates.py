@@ -283,7 +283,7 @@ class DateGrammar:
         return self._spanning(i) or self._points.point(i, anchored=True)
 
     def _spanning(self, i: int) -> Found | None:
-        return self._span(i, {"to", "through", "until"})
+        return self._span(i, {"to", "through", "until", "up"})
 
     def _span(self, i: int, joints: set[str]) -> Found | None:
         """Two points joined: "march to june 2026", "jan 5 and feb 10 2026", "jan 5 to 10, 2026"."""

@@ -50,7 +50,8 @@ class PartReader(DateReader, RelativeReader):
                 return found
         if word in HOLIDAYS:
             return self._holiday(i)
-        if word in {"week", "month", "quarter", "year"} and (end := self._unit_end(i)) is not None:
+        placed = anchored or (word == "year" and self._at(i - 1) == "at")
+        if placed and word in {"week", "month", "quarter", "year"} and (end := self._unit_end(i)) is not None:
             return end
         if word == "week" and self._at(i + 1).isdigit():
             return self._numbered_week(i)

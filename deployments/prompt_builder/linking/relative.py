@@ -14,6 +14,11 @@ from deployments.prompt_builder.linking.reading import (
     Reader,
 )
 
+# Behind these, a weekday is any of its name.
+_REPEATED = frozenset(
+    {"a", "any", "every", "each", "per", "by", "of", "is", "and", "or", "to", "than", "versus", ",", "like"}
+    | {"which", "not", "but", "except", "starting", "starts", "start", "day", "weekday", "the", "all"}
+)
 _MAX_COUNT = 4000  # "the last 5000 days" is no range that a question means
 
 
@@ -127,11 +132,17 @@ class RelativeReader(Reader):
         end, count, unit = quantity
         return Found(end + 1, calendar.relative(unit, -count))
 
+    def _stands_alone(self, i: int) -> bool:
+        """As in "monday's shifts" and, last of its clause, "who worked monday"."""
+        if self._at(i + 1) == "'s":
+            return True
+        return i > 0 and self._at(i + 1) in {"", ",", "."} and self._at(i - 1) not in _REPEATED
+
     def _weekday(self, i: int, anchored: bool) -> Found | None:
         word, which = self._at(i), ""
         if word in CURRENT | {"last", "next", "past", "on"} and self._at(i + 1) in WEEKDAYS:
             which, i = word, i + 1
-        elif not anchored and self._at(i + 1) != "'s":
+        elif not anchored and not self._stands_alone(i):
             return None
         weekday = WEEKDAYS.get(self._at(i))
         if weekday is None or (self._at(i + 1) in {"to", "and", "or"} and self._at(i + 2) in WEEKDAYS):

@@ -7,6 +7,10 @@ from typing import Final
 from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
+# Weights from which on a word is a term or name, everyday business English, or frequent English.
+NAME_WEIGHT: Final = 100_000
+EVERYDAY_WEIGHT: Final = 10_000
+FREQUENT_WEIGHT: Final = 3_500
 _WORDS_CACHED: Final = 200_000
 _SHORTEST: Final = 4
 _NEIGHBOURS: Final = 12
@@ -35,7 +39,8 @@ class Speller:
     """Nearest known word by optimal string alignment; heavier words win ties.
 
     ``weights`` maps each word that may replace another to its frequency, ``accepted`` are further known
-    words. Words of four letters and more are corrected at distance 1, of seven and more at distance 2.
+    words. Words of four letters and more are corrected at distance 1, of seven and more at distance 2; the
+    rarer a candidate, the nearer it must be, since an unknown word left alone harms less than a wrong one.
     """
 
     def __init__(self, weights: Mapping[str, int], accepted: Iterable[str]) -> None:
@@ -75,7 +80,7 @@ class Speller:
         simple = self._simple_slip(word)
         if simple is not None:
             return simple
-        return word if self.knows(word) or self._is_derived(word) else self._nearest(word)
+        return word if self.knows(word) else self._nearest(word)
 
     def _simple_slip(self, word: str) -> str | None:
         """One of a double letter left out ("submited"), or the g of an ending ("chargin")."""
@@ -88,11 +93,23 @@ class Speller:
         return None
 
     def _nearest(self, word: str) -> str:
-        for limit in (1, 2) if len(word) >= 6 else (1,):
-            choices = [c for c, distance in self._near(word, limit) if _plausible(word, c, distance)]
+        derived = self._is_derived(word)
+        for limit in (1, 2) if len(word) >= 6 and not derived else (1,):
+            near = self._near(word, limit)
+            choices = [c for c, d in near if _plausible(word, c, d) and self._likely(word, c, d, derived)]
             if choices:
                 return min(choices, key=lambda c: (_cost(word, c), -self._weights[c]))
         return word
+
+    def _likely(self, word: str, choice: str, distance: float, derived: bool) -> bool:
+        """Rare words only for a letter left out or two swapped; for a derivation only names and terms."""
+        weight = self._weights[choice]
+        if derived:
+            return weight >= NAME_WEIGHT
+        if distance >= 2:
+            return weight >= EVERYDAY_WEIGHT
+        slip = len(word) >= 6 and (len(choice) > len(word) or sorted(word) == sorted(choice))
+        return slip or weight >= FREQUENT_WEIGHT
 
     def _near(self, word: str, limit: int) -> Iterator[tuple[str, float]]:
         for length in range(len(word) - limit, len(word) + limit + 1):

@@ -7,15 +7,12 @@ from deployments.prompt_builder.domain import DomainPack
 from deployments.prompt_builder.linking.english import English
 from deployments.prompt_builder.linking.numerals import SCALES, TENS, UNITS
 from deployments.prompt_builder.linking.reading import MONTHS, UNIT_WORDS, WEEKDAYS
-from deployments.prompt_builder.linking.spelling import Speller
+from deployments.prompt_builder.linking.spelling import EVERYDAY_WEIGHT, NAME_WEIGHT, Speller
 from deployments.prompt_builder.linking.values import NameIndex
 
 # Which of two equally near words a misspelling means: domain words before names before everyday English.
 _TERM_WEIGHT = 1_000_000
-_NAME_WEIGHT = 100_000
-_ENGLISH_WEIGHT = 10_000
-# Rarer words are known, but nothing is corrected to them.
-_CORRECTION_WORDS = 2_500
+_CORRECTION_WORDS = 6_000
 
 
 def speller(pack: DomainPack, names: NameIndex, english: English, vocabulary: Mapping[str, int]) -> Speller:
@@ -25,11 +22,11 @@ def speller(pack: DomainPack, names: NameIndex, english: English, vocabulary: Ma
         weights[word] = _CORRECTION_WORDS - rank
     everyday = english.business_words | english.stop_words | english.superlatives | english.future_cues
     for word in (*everyday, *MONTHS, *WEEKDAYS, *UNIT_WORDS, *UNITS, *TENS, *SCALES):
-        weights[word] += _ENGLISH_WEIGHT
+        weights[word] += EVERYDAY_WEIGHT
     for word, count in vocabulary.items():
         weights[word] += count
     for word in names.words():
-        weights[word] += _NAME_WEIGHT
+        weights[word] += NAME_WEIGHT
     for word, count in pack_words(pack).items():
         weights[word] += _TERM_WEIGHT + 1000 * count
     accepted = {
