@@ -42,6 +42,8 @@ Identifier = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(
 
 
 class ApiModel(BaseModel):
+    """A body of the API: unknown fields and wrong types are refused."""
+
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
@@ -151,6 +153,8 @@ class ValidateResponse(BaseModel):
 
 
 class StageReport(BaseModel):
+    """Whether a stage can serve, and what it says about itself."""
+
     stage: str
     ok: bool
     detail: str
@@ -165,6 +169,8 @@ class HealthResponse(BaseModel):
 
 
 class ClearResponse(BaseModel):
+    """A conversation that was forgotten."""
+
     success: bool
     conversation_id: str
 

@@ -69,12 +69,16 @@ class ConversationContext(Message):
 
 
 class ForeignKey(Message):
+    """Columns that name a row of another table."""
+
     columns: tuple[str, ...]
     referenced_table: str
     referenced_columns: tuple[str, ...]
 
 
 class Column(Message):
+    """A column as the assistant may see it, with what is known of its values."""
+
     name: str
     type: str = Field(description="PostgreSQL type as format_type prints it, e.g. numeric(14,2)")
     nullable: bool
@@ -88,6 +92,8 @@ class Column(Message):
 
 
 class Table(Message):
+    """A table as the assistant may see it."""
+
     name: str
     comment: str | None = None
     columns: tuple[Column, ...]
@@ -148,6 +154,8 @@ ProfileName = Literal["instruction", "house"]
 
 
 class ChatTurn(Message):
+    """One message of a prompt for a model with a chat template."""
+
     role: Literal["system", "user", "assistant"]
     content: str
 
@@ -199,6 +207,8 @@ Interpretation = SqlCandidate | CannotAnswer
 
 
 class SamplingParams(Message):
+    """How tokens are chosen, and how many."""
+
     max_new_tokens: int = Field(default=512, ge=1, le=8192)
     temperature: float = Field(default=0.1, ge=0.0, le=2.0, description="0 is greedy")
     top_p: float = Field(default=0.95, gt=0.0, le=1.0)
@@ -231,6 +241,8 @@ class MemoryUsage(Message):
 
 
 class GeneratedText(Message):
+    """One output of the model."""
+
     text: str
     token_count: int
     mean_logprob: float | None = Field(default=None, description="Mean log-probability per generated token")
@@ -239,6 +251,8 @@ class GeneratedText(Message):
 
 
 class Generation(Message):
+    """The outputs for one prompt, best first, and what they cost."""
+
     texts: tuple[GeneratedText, ...] = Field(min_length=1)
     prompt_tokens: int
     engine: str
@@ -259,6 +273,8 @@ class TokenChunk(Message):
 
 
 class Violation(Message):
+    """One reason why a statement may not run."""
+
     rule: str
     reason: str = Field(description="For the repair prompt and the log: exact, with names")
     message: str = Field(description="For the user: one plain sentence")
@@ -266,6 +282,8 @@ class Violation(Message):
 
 
 class ValidSql(Message):
+    """The verdict on a statement that may run."""
+
     accepted: Literal[True] = True
     sql: str = Field(
         description="Regenerated from the checked tree, with the row cap applied; the only text to run"
@@ -276,6 +294,8 @@ class ValidSql(Message):
 
 
 class RejectedSql(Message):
+    """The verdict on a statement that may not run."""
+
     accepted: Literal[False] = False
     violations: tuple[Violation, ...] = Field(min_length=1)
 
@@ -296,12 +316,16 @@ SemanticType = Literal[
 
 
 class ColumnInfo(Message):
+    """A column of a result."""
+
     name: str
     database_type: str
     semantic_type: SemanticType
 
 
 class ExecutionRequest(Message):
+    """A checked statement to run for a caller."""
+
     request_id: str
     statement: ValidSql
     caller: Caller
@@ -326,6 +350,8 @@ class ExecutionResult(Message):
 
 
 class StageHealth(Message):
+    """Whether a stage can serve, and what it says about itself."""
+
     stage: str
     ok: bool
     detail: str = Field(description="One sentence; never a DSN, a path or a stack trace")

@@ -27,6 +27,8 @@ class StageEvent(Message):
 
 
 class TokenEvent(Message):
+    """A piece of the model's output."""
+
     text: str
 
 
@@ -37,10 +39,14 @@ class SqlEvent(Message):
 
 
 class RowsEvent(Message):
+    """The rows, before the sentence about them."""
+
     result: ExecutionResult
 
 
 class DoneEvent(Message):
+    """The whole answer; the last event."""
+
     answer: Answer
 
 

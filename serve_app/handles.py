@@ -105,6 +105,8 @@ class StageHandle:
 
 
 class ConversationsHandle(StageHandle):
+    """`Conversations` over its Serve handle."""
+
     async def context(self, question: Question, limit: int) -> ConversationContext:
         context: ConversationContext = await self.call("context", question, limit)
         return context
@@ -118,6 +120,8 @@ class ConversationsHandle(StageHandle):
 
 
 class PromptBuilderHandle(StageHandle):
+    """`PromptBuilder` over its Serve handle."""
+
     async def build(
         self, question: Question, context: ConversationContext, repair: tuple[str, str] | None = None
     ) -> BuiltPrompt:
@@ -130,6 +134,8 @@ class PromptBuilderHandle(StageHandle):
 
 
 class GeneratorHandle(StageHandle):
+    """`Generator` over its Serve handle."""
+
     lost = ModelUnavailable
 
     async def generate(self, request: GenerationRequest) -> Generation:
@@ -159,12 +165,16 @@ class GeneratorHandle(StageHandle):
 
 
 class SqlValidatorHandle(StageHandle):
+    """`SqlValidator` over its Serve handle."""
+
     async def validate(self, sql: str, caller: Caller) -> ValidSql | RejectedSql:
         verdict: ValidSql | RejectedSql = await self.call("validate", sql, caller)
         return verdict
 
 
 class ExecutorHandle(StageHandle):
+    """`Executor` over its Serve handle."""
+
     lost = DatabaseUnavailable
 
     async def run(self, request: ExecutionRequest) -> ExecutionResult:

@@ -50,6 +50,8 @@ class NullRecorder:
 
 
 class _Sample(NamedTuple):
+    """What is kept of a finished question."""
+
     at: float
     duration_s: float
     error_type: str | None

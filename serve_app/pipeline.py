@@ -83,6 +83,8 @@ class Failure(NamedTuple):
 
 
 class Executed(NamedTuple):
+    """A statement and its rows."""
+
     statement: ValidSql
     result: ExecutionResult
 

@@ -299,6 +299,8 @@ def answered(finished: Answer, trace: Trace) -> ChatResponse:
 
 
 class _RowsBody(BaseModel):
+    """The body of a `rows` event."""
+
     data: ResultData
     metadata: dict[str, Any]
 

@@ -14,6 +14,8 @@ from serve_app.contracts import SemanticType
 
 
 class PackModel(BaseModel):
+    """Base of every part of a pack: a misspelt key is an error."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 

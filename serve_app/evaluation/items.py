@@ -11,6 +11,8 @@ ItemKind = Literal["single", "conversation", "clarify"]
 
 
 class EvalModel(BaseModel):
+    """Base of what an evaluation reads and reports."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 

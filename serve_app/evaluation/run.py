@@ -20,10 +20,14 @@ Progress = Callable[[], None]
 
 
 class Asks(Protocol):
+    """What questions are put to."""
+
     async def ask(self, question: str, conversation_id: str | None = None) -> Reply: ...
 
 
 class Compares(Protocol):
+    """What tells whether an answer has the rows of a gold statement."""
+
     async def compare(self, answer_sql: str, golds: Sequence[str], ordered: bool) -> Comparison: ...
 
 

@@ -16,6 +16,8 @@ ENGLISH_FOLDER = Path(__file__).parent / "english"
 
 
 class PhraseModel(BaseModel):
+    """Base of every part of a phrase file: a misspelt key is an error."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 

@@ -43,6 +43,8 @@ class SlotTable:
 
 @dataclass(frozen=True, slots=True)
 class Extracted:
+    """A text and where each of its slots stands."""
+
     text: str
     spans: dict[int, tuple[int, int]]
 

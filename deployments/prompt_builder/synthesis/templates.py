@@ -22,16 +22,22 @@ class TemplateError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class _Text:
+    """Words as they are."""
+
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class _Hole:
+    """A place that is filled by name."""
+
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class _Choice:
+    """One of several ways to say it."""
+
     options: "tuple[tuple[_Node, ...], ...]"
 
 
