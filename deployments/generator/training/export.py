@@ -37,12 +37,19 @@ def new_model(shape: ModelShape, tokenizer: PreTrainedTokenizerFast) -> MistralF
 def load_weights(model: MistralForCausalLM, folder: Path) -> None:
     """Take over the weights of a folder made by `export_model`.
 
+    A vocabulary that has grown since keeps its new rows as they are.
+
     Raises:
         ValueError: they are of another shape.
     """
     saved = MistralForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
+    weights = saved.state_dict()
+    known = saved.get_input_embeddings().weight
+    if known.shape[1] == model.config.hidden_size and len(known) < model.config.vocab_size:
+        grown = torch.cat([known, model.get_input_embeddings().weight[len(known) :]]).detach()
+        weights |= {"model.embed_tokens.weight": grown, "lm_head.weight": grown}
     try:
-        model.load_state_dict(saved.state_dict())
+        model.load_state_dict(weights)
     except RuntimeError as error:
         raise ValueError(f"the weights in {folder} are of another shape than this run's model") from error
 

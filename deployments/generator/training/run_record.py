@@ -32,10 +32,19 @@ class Evaluation(TrainingModel):
     scores: dict[str, float]
 
 
+class EarlierRun(TrainingModel):
+    """What a run went on from, all of its own forerunners included."""
+
+    sequences: int
+    training_s: float
+    data_digest: str
+
+
 class TrainingRun(TrainingModel):
     """Everything about a finished run."""
 
     config: TrainingConfig
+    earlier: EarlierRun | None = Field(default=None, description="The run whose weights this one began with")
     started_at: datetime
     finished_at: datetime
     device: str
@@ -50,6 +59,15 @@ class TrainingRun(TrainingModel):
     curve: tuple[CurvePoint, ...]
     evaluations: tuple[Evaluation, ...]
     versions: dict[str, str]
+
+    def as_earlier(self) -> EarlierRun:
+        """This run, as the beginning of another."""
+        before = self.earlier
+        return EarlierRun(
+            sequences=self.sequences + (before.sequences if before else 0),
+            training_s=self.training_s + (before.training_s if before else 0.0),
+            data_digest=self.data_digest,
+        )
 
     @property
     def final_scores(self) -> Mapping[str, float]:
@@ -68,6 +86,21 @@ def write_record(run: TrainingRun, folder: Path, description: str = "") -> None:
     (folder / CARD_FILE).write_text(model_card(run, description), encoding="utf-8")
 
 
+def read_record(folder: Path) -> TrainingRun | None:
+    """The record in a model's folder, if it has one."""
+    path = folder / RECORD_FILE
+    return TrainingRun.model_validate_json(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def _beginning(earlier: EarlierRun | None) -> str:
+    if earlier is None:
+        return "random weights"
+    return (
+        f"the weights of a run of {earlier.sequences:,} sequences and {earlier.training_s / 60:.1f} min "
+        f"(data SHA-256 `{earlier.data_digest}`)"
+    )
+
+
 def model_card(run: TrainingRun, description: str = "") -> str:
     """The card as Markdown. ``description`` says what the model is for and what its data was."""
     shape = run.config.shape
@@ -81,6 +114,7 @@ def model_card(run: TrainingRun, description: str = "") -> str:
         "tokens seen": f"{run.tokens:,}",
         "steps": f"{run.steps:,} of {run.config.batch.sequences} sequences",
         "training time": f"{run.training_s / 60:.1f} min on {run.device}, {run.config.threads} CPU threads",
+        "began with": _beginning(run.earlier),
         "final loss": f"{run.curve[-1].loss:.4f} nats per token" if run.curve else "not measured",
         "seed": str(run.config.seed),
         "data SHA-256": f"`{run.data_digest}`",

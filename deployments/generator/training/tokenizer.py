@@ -43,9 +43,7 @@ def train_tokenizer(
             show_progress=False,
         ),
     )
-    tokenizer.add_tokens(
-        [AddedToken(token, normalized=False, lstrip=True) for token in dict.fromkeys(added_tokens)]
-    )
+    tokenizer.add_tokens([added_token(token) for token in dict.fromkeys(added_tokens)])
     tokenizer.post_processor = processors.TemplateProcessing(
         single=f"{BOS} $A {SEP}",
         special_tokens=[(BOS, tokenizer.token_to_id(BOS)), (SEP, tokenizer.token_to_id(SEP))],
@@ -59,6 +57,11 @@ def train_tokenizer(
         padding_side="left",
         clean_up_tokenization_spaces=False,
     )
+
+
+def added_token(token: str) -> AddedToken:
+    """One whole word of the vocabulary; a blank before it belongs to it."""
+    return AddedToken(token, normalized=False, lstrip=True)
 
 
 def _without(texts: Iterable[str], added_tokens: Sequence[str]) -> Iterator[str]:

@@ -31,9 +31,10 @@ from deployments.generator.training.run_record import (
     Evaluation,
     TrainingRun,
     library_versions,
+    read_record,
     write_record,
 )
-from deployments.generator.training.tokenizer import train_tokenizer
+from deployments.generator.training.tokenizer import added_token, train_tokenizer
 
 Evaluate = Callable[[Path, int], Mapping[str, float]]
 """Scores of the model in a folder after a number of steps."""
@@ -77,14 +78,15 @@ def train(
 ) -> TrainingRun:
     """Train from scratch, or go on from the checkpoint in ``work_dir``, and write the model to ``out_dir``.
 
-    ``start_from`` is a folder of an earlier run, whose weights and tokenizer are then the beginning.
+    ``start_from`` is a folder of an earlier run, whose weights and tokenizer are then the beginning; added
+    tokens that it lacks begin with random embeddings.
     ``work_dir`` (default: ``<out_dir>.training``) keeps the tokenizer, the checkpoint and the snapshots for
     ``evaluate``.
 
     Raises:
         DataError: the pair source failed or ended.
         CheckpointMismatch: the checkpoint was made with another config.
-        ValueError: ``start_from`` has another shape or lacks an added token.
+        ValueError: ``start_from`` has another shape.
     """
     work = work_dir or out_dir.with_name(out_dir.name + ".training")
     work.mkdir(parents=True, exist_ok=True)
@@ -118,6 +120,8 @@ class Trainer:
         random.seed(config.seed)
         self._config = config
         self._work = work
+        earlier = read_record(start_from) if start_from is not None else None
+        self._earlier = earlier.as_earlier() if earlier is not None else None
         self._device = _device(config)
         self._state, saved = load_checkpoint(work, config)
         self._tokenizer = self._load_tokenizer(pairs, added_tokens, start_from, fresh=saved is None)
@@ -186,6 +190,7 @@ class Trainer:
         state = self._state
         run = TrainingRun(
             config=self._config,
+            earlier=self._earlier,
             started_at=state.started_at,
             finished_at=datetime.now(UTC),
             device=torch.cuda.get_device_name(self._device) if self._device.type == "cuda" else "CPU",
@@ -322,11 +327,10 @@ class _Window:
 
 
 def _known_tokenizer(source: Path, added_tokens: Sequence[str], folder: Path) -> PreTrainedTokenizerFast:
-    """The tokenizer of an earlier run, kept in this run's folder."""
+    """The tokenizer of an earlier run, kept in this run's folder; tokens that it lacks come at its end."""
     tokenizer = PreTrainedTokenizerFast.from_pretrained(source)
-    missing = [token for token in added_tokens if token not in tokenizer.get_vocab()]
-    if missing:
-        raise ValueError(f"the tokenizer in {source} lacks {len(missing)} added tokens, {missing[0]!r} first")
+    known = tokenizer.get_vocab()
+    tokenizer.add_tokens([added_token(token) for token in dict.fromkeys(added_tokens) if token not in known])
     tokenizer.save_pretrained(folder)
     return tokenizer
 

@@ -160,8 +160,13 @@ def test_a_run_can_start_from_an_earlier_model(tmp_path: Path) -> None:
     first = run(tmp_path / "first", config())
     second = run(tmp_path / "second", config(seed=3), start_from=tmp_path / "first")
     assert second.curve[0].loss < first.curve[0].loss / 2
-    with pytest.raises(ValueError, match="lacks 1 added tokens, '<new>' first"):
-        train(config(), reversed_words, tmp_path / "c", added_tokens=["<new>"], start_from=tmp_path / "first")
+    assert second.earlier is not None
+    assert second.earlier.sequences == first.sequences
+    assert "began with" in (tmp_path / "second" / "README.md").read_text()
+    grown = train(
+        config(), reversed_words, tmp_path / "c", added_tokens=["<new>"], start_from=tmp_path / "first"
+    )
+    assert grown.vocabulary == first.vocabulary + 1
     wide = config(shape={"hidden_size": 128, "layers": 2, "intermediate_size": 128})
     with pytest.raises(ValueError, match="of another shape"):
         run(tmp_path / "d", wide, start_from=tmp_path / "first")
