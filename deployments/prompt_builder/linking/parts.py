@@ -123,10 +123,10 @@ class PartReader(DateReader, RelativeReader):
             return self._half_of(inner, number)
         if inner.period.grain == unit:
             return None
-        if number < 0:
-            return Found(inner.end, Period(end.shift(unit, -count), end, "day" if unit == "day" else "range"))
-        first = start.shift(unit, number * count)
         grain: Grain = "day" if unit == "day" and count == 1 else "range"
+        if number < 0:
+            return Found(inner.end, Period(end.shift(unit, -count), end, grain))
+        first = start.shift(unit, number * count)
         if first.resolve(self._today) >= end.resolve(self._today):
             return None
         return Found(inner.end, Period(first, min(first.shift(unit, count), end, key=self._on), grain))
