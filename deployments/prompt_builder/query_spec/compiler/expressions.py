@@ -388,6 +388,10 @@ def _whole_ranges(value: str, bounds: list[int]) -> Sql:
 
 
 def _grouped(number: str) -> str:
-    """A number as people write it: 10000 as 10,000."""
+    """A bound as people say it: 5M, 10k, 1,250."""
     whole, dot, fraction = number.partition(".")
+    if int(whole) and not fraction.strip("0"):
+        for factor, letter in ((1_000_000, "M"), (1_000, "k")):
+            if int(whole) % factor == 0:
+                return f"{int(whole) // factor}{letter}"
     return f"{int(whole):,}{dot}{fraction}"
