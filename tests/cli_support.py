@@ -1,5 +1,6 @@
 """How a command ended, what a test's server is told and asked, and commands in a process of their own."""
 
+import json
 import os
 import shutil
 import socket
@@ -50,6 +51,14 @@ class Operator:
 
     environment: dict[str, str]
     port: int
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def status(self) -> dict[str, Any]:
+        facts: dict[str, Any] = json.loads(self.run("status", "--json").stdout)
+        return facts
 
     def run(self, *arguments: str, given: str = "", **more: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

@@ -17,5 +17,5 @@ def operator() -> Iterator[Operator]:
 def running(operator: Operator) -> Operator:
     started = operator.run("up", "--detach")
     assert started.returncode == 0, started.stderr
-    assert started.stdout == f"http://127.0.0.1:{operator.port}\n"
+    assert started.stdout == f"{operator.url}\n"
     return operator

@@ -8,6 +8,8 @@ import pytest
 
 from tests.cli_support import Operator
 
+pytestmark = pytest.mark.e2e
+
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 
 
@@ -22,7 +24,7 @@ def test_there_are_notebooks() -> None:
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 def test_every_cell_runs(notebook: Path, running: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PLUMBLINE_URL", f"http://127.0.0.1:{running.port}")
+    monkeypatch.setenv("PLUMBLINE_URL", running.url)
     names: dict[str, Any] = {}
     for number, source in enumerate(code_cells(notebook)):
         exec(compile(source, f"{notebook.name}, code cell {number}", "exec"), names)
