@@ -25,7 +25,7 @@ from deployments.prompt_builder.query_spec.nodes import (
     TextLiteral,
     TextMatch,
 )
-from deployments.prompt_builder.synthesis.plan import Cond, CondKind
+from deployments.prompt_builder.synthesis.plan import Cond, CondKind, Measure
 from deployments.prompt_builder.synthesis.realizer.lexicon import Lexicon
 from deployments.prompt_builder.synthesis.slots import Slot, SlotTable
 from deployments.prompt_builder.synthesis.surfaces import date_text, name_slot, number_slot
@@ -112,7 +112,7 @@ class ConditionSampler:
     def _rare(self) -> tuple[Callable[[str], Cond | None], ...]:
         return (
             *(self._null, self._null, self._columns, self._text, self._kin, self._kin, self._average),
-            *(self._weekday, self._either),
+            *(self._weekday, self._weekday, self._either, self._kin),
         )
 
     def _weekday(self, table: str) -> Cond | None:
@@ -381,6 +381,8 @@ class ConditionSampler:
             negated = chance < 0.47
             node: Condition = Exists(child, nodes, negated)
             return Cond("none" if negated else "exists", table, f"#{child}", node, child=inner, other=child)
+        if self.rng.random() < 0.35:
+            return self._child_amount(table, child, inner)
         number = str(self.rng.choice((1, 2, 3, 3, 5, 10, 20, 50)))
         mark = self.slots.add(Slot("N", number, number))
         kind: CondKind = self.rng.choice(("child_more", "child_more", "child_less"))
@@ -390,6 +392,21 @@ class ConditionSampler:
             operator, words = ">=", ("at_least",)
         node = Compare(operator, Aggregate("count", table=child, conditions=nodes), mark)
         return Cond(kind, table, f"#{child}", node, (mark,), words=words, child=inner, other=child)
+
+    def _child_amount(self, table: str, child: str, inner: tuple[Cond, ...]) -> Cond | None:
+        """A sum over child rows against a number: "with more than 50k of unpaid bills"."""
+        sums = [o for o in self.numbers(child) if o[2] == "currency" and " per " not in (o[3] or "")]
+        main = self.world.tables[child].terms.measure
+        chosen = next((o for o in sums if o[0] == main), None)
+        if chosen is None:
+            return None
+        nodes = tuple(c.node for c in inner)
+        total = Aggregate("sum", ColumnRef(child, chosen[0]), conditions=nodes)
+        measure = Measure("sum", child, total, chosen[0], child, inner)
+        mark = self.slots.add(number_slot(self.rng, chosen[2], chosen[3]))
+        kind: CondKind = self.rng.choice(("child_more", "child_more", "child_less"))
+        node = Compare(">" if kind == "child_more" else "<", total, mark)
+        return Cond(kind, table, f"#{child}", node, (mark,), child=inner, other=child, measure=measure)
 
     def _kin_columns(self, child: str, table: str) -> frozenset[str]:
         """Columns of the outer row and its ancestors: not asked inside a relation, where the outer row stands

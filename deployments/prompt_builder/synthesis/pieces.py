@@ -5,6 +5,7 @@ import re
 from deployments.prompt_builder.query_spec.nodes import (
     Aggregate,
     AggregateName,
+    Arithmetic,
     ColumnRef,
     Condition,
     DateBucket,
@@ -59,6 +60,8 @@ class PieceSampler(ConditionSampler):
             return None
         name, semantic = self.rng.choice(options)
         unit = self.lexicon.semantic(table, name)[1] or ""
+        if not kinds and self.rng.random() < 0.03:
+            return self.spread(table, name)
         chosen = self.rng.choice(kinds or ("sum", "sum", "sum", "sum", "avg", "avg", "max", "min", "median"))
         if chosen == "sum" and (
             semantic in ("percent", "count")
@@ -68,6 +71,14 @@ class PieceSampler(ConditionSampler):
         ):
             chosen = "avg"
         return self.build(table, chosen, name)
+
+    def spread(self, table: str, column: str) -> Measure:
+        """How far values lie apart: the standard deviation, or the largest less the smallest."""
+        if self.rng.random() < 0.5:
+            return self.build(table, "stddev", column)
+        ref = ColumnRef(table, column)
+        expression = Arithmetic("-", Aggregate("max", ref), Aggregate("min", ref))
+        return Measure("spread", table, expression, column, table)
 
     def _per_unit(self, table: str, column: str) -> bool:
         """Prices and rates are not summed: a currency column that a derived value multiplies."""

@@ -46,10 +46,9 @@ def money_text(rng: random.Random, number: int) -> str:
     if number >= 1_000 and number % 500 == 0 and style < 0.65:
         thousands = f"{number / 1000:g}"
         if number % 1000 == 0 and number // 1000 in _WORDS and rng.random() < 0.15:
-            return f"{_WORDS[number // 1000]} (thousand|grand)".replace(
-                "(thousand|grand)", rng.choice(("thousand", "grand", "thousand dollars"))
-            )
-        return f"{rng.choice(('$', '', ''))}{thousands}{rng.choice(('k', 'K', 'k', ' grand', 'k'))}"
+            return f"{_WORDS[number // 1000]} {rng.choice(('thousand', 'grand', 'thousand dollars'))}"
+        unit = rng.choice(("k", "K", "k", " grand", "k"))
+        return f"{rng.choice(('$', '', '')) if unit != ' grand' else ''}{thousands}{unit}"
     kind = rng.random()
     if kind < 0.5:
         return f"${plain}"

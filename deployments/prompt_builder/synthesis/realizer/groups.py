@@ -131,17 +131,27 @@ class GroupSentences(ValueSentences):
         measure = plan.measures[0]
         singular, plural = self.dimension(plan.dimensions[0], plan.table)
         mark = self.slots.mark(plan.having.marks[0])
-        counted = measure.name in _COUNTED
+        counted = measure.name in ("count", "countd")
         cmp = self.words(plan.having.kind + ("_count" if counted else ""), {"n": mark})
         fillers = {"dim": singular, "dims": plural, "cmp": cmp, "by": self.by(plan.dimensions, plan.table)}
+        if measure.name == "countd":
+            members = self.group_nouns(measure.owner, measure.column, plan.table)
+            different = self.rng.choice(("different", "distinct", "", "different"))
+            said = f"{different} {members} {self.posts(plan.table, plan.conditions)}".strip()
+            return self.frame("having_count", {**fillers, "np": said})
         if counted:
-            return self.frame(
-                "having_count", {**fillers, "np": self.noun_phrase(plan.table, plan.conditions)}
-            )
+            rows = self.noun_phrase(plan.table, plan.conditions)
+            return self.frame("having_count", {**fillers, "np": rows})
         return self.frame("having", {**fillers, "m": self.measure_of(measure, plan.conditions)})
 
     def say_share(self, plan: Plan) -> str | None:
         return self._grouped("share", plan, self.measure_of(plan.measures[0], plan.conditions))
+
+    def say_share_within(self, plan: Plan) -> str | None:
+        outer, inner = (self.dimension(d, plan.table) for d in plan.dimensions)
+        m = self.measure_of(plan.measures[0], plan.conditions)
+        fillers = {"dim": outer[0], "dims": outer[1], "inner": inner[0], "inners": inner[1], "m": m}
+        return self.frame("share_within", fillers)
 
     def say_above_group(self, plan: Plan) -> str | None:
         _, plural = self.dimension(plan.dimensions[0], plan.table)

@@ -64,6 +64,32 @@ class SpecialSentences(SideSentences):
         }
         return self.frame("gap", fillers)
 
+    def say_average_gap(self, plan: Plan) -> str | None:
+        return self.frame("average_gap", {"np": self.noun_phrase(plan.table, plan.conditions)})
+
+    def say_nth(self, plan: Plan) -> str | None:
+        assert plan.order is not None
+        sup, _ = self.superlative(plan.order)
+        words = {"2": ("second", "2nd", "second"), "3": ("third", "3rd", "third")}[plan.note]
+        rows = self.noun_phrase(plan.table, plan.conditions, plural=False)
+        return self.frame("nth", {"nth": self.rng.choice(words), "sup": sup, "np1": rows})
+
+    def say_derived(self, plan: Plan) -> str | None:
+        kind, *more = plan.note.split()
+        a, b = (self.column_noun(c, plan.table) for c in plan.columns)
+        fillers = {
+            "a": a,
+            "b": b,
+            "np": self.noun_phrase(plan.table, plan.conditions),
+            "np1": self.noun_phrase(plan.table, plan.conditions, plural=False),
+        }
+        text = self.frame(f"derived_{kind}", fillers)
+        if "both" in more:
+            text = self.say("{a}, {b} and the (difference|gap) (for|per) {np}", fillers)
+        if "sorted" in more:
+            text += f", {self.one_of(english('words')['order_hi'], {'t': kind})}"
+        return text
+
     def say_champion(self, plan: Plan) -> str | None:
         assert plan.order is not None
         outer, inner = (self.dimension(d, plan.table) for d in plan.dimensions)

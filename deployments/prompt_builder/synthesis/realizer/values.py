@@ -89,6 +89,11 @@ class ValueSentences(RowSentences):
     def say_percent(self, plan: Plan) -> str | None:
         part, measure = plan.pair[0], plan.measures[0]
         tail = f" {self.by(plan.dimensions, plan.table)}" if plan.dimensions else ""
+        if plan.note == "sorted":
+            tail += f", {self.one_of(english('words')['order_hi'], {'t': 'percentage'})}"
+        elif plan.note == "above":
+            above = self.words("more", {"n": self._mark(plan)})
+            tail += self.rng.choice((f", only {above}", f", just those {above}", f" where it is {above}"))
         clause = self.clause(part)
         if measure.name == "count" and clause:
             rows = self.noun_phrase(plan.table, plan.conditions)

@@ -86,7 +86,9 @@ class GroupShapes(ValueShapes):
         """Running totals and changes along time."""
         table = self.table()
         bucket = self.bucket(table, ("month", "month", "month", "quarter", "week", "year", "day"))
-        measure = self.measure(table, ("sum", "sum", "avg")) if self.rng.random() < 0.8 else self.count(table)
+        measure = self.formula(table) or (
+            self.measure(table, ("sum", "sum", "avg")) if self.rng.random() < 0.8 else self.count(table)
+        )
         if bucket is None or measure is None:
             return None
         kind = self.rng.choice(("running", "running", "change", "growth"))
@@ -151,9 +153,13 @@ class GroupShapes(ValueShapes):
     def shape_having(self) -> Plan | None:
         table = self.table()
         dimension = self.dimension(table)
-        counted = self.rng.random() < 0.4
-        measure = self.count(table) if counted else self.measure(table, ("sum", "sum", "avg"))
+        chance = self.rng.random()
+        measure = self.count(table) if chance < 0.35 else self.measure(table, ("sum", "sum", "avg"))
+        if chance > 0.85:
+            measure = self.count_distinct(table)
         if dimension is None or measure is None:
+            return None
+        if (dimension.owner, dimension.column) == (measure.owner, measure.column):
             return None
         conditions = self.some(table, OFTEN, dimension)
         key = self.rng.choice(("more", "more", "more", "less", "at_least", "at_most"))
@@ -167,7 +173,7 @@ class GroupShapes(ValueShapes):
         return Plan("having", table, spec, conditions, (measure,), (dimension,), having=having, order=order)
 
     def _threshold(self, table: str, measure: Measure) -> Slot:
-        if measure.name == "count":
+        if measure.name in ("count", "countd"):
             number = str(self.rng.choice((1, 2, 3, 5, 10, 20, 50, 100)))
             return Slot("N", number, number)
         return number_slot(self.rng, *self.lexicon.semantic(table, measure.column))
@@ -178,10 +184,21 @@ class GroupShapes(ValueShapes):
         measure = self.count(table) if self.rng.random() < 0.25 else self.measure(table, ("sum",))
         if dimension is None or measure is None or measure.name not in ("sum", "count"):
             return None
+        outer = self.dimension(table) if self.rng.random() < 0.15 else None
+        if outer is not None and outer.expression != dimension.expression:
+            return self._share_within(table, outer, dimension, measure)
         conditions = self.some(table, OFTEN, dimension)
         where = (*nodes_of(conditions), *self.kept(table, (dimension,), conditions))
         spec = QuerySpec(table, (dimension.expression, Window("share", measure.expression)), where=where)
         return Plan("share", table, spec, conditions, (measure,), (dimension,))
+
+    def _share_within(self, table: str, outer: Dimension, inner: Dimension, measure: Measure) -> Plan:
+        dims = (outer, inner)
+        conditions = self.some(table, (0, 0, 1, 1), *dims)
+        share = Window("share", measure.expression, (outer.expression,))
+        where = (*nodes_of(conditions), *self.kept(table, dims, conditions))
+        spec = QuerySpec(table, (outer.expression, inner.expression, share), where=where)
+        return Plan("share_within", table, spec, conditions, (measure,), dims)
 
     def shape_above(self) -> Plan | None:
         """Groups above the average: of all groups' totals, or of all rows."""

@@ -78,9 +78,69 @@ class SpecialShapes(SideShapes):
         info = self.world.tables[table]
         if not info.date or info.children:
             return None
-        gap = Aggregate("max", Window("change", ColumnRef(table, info.date)))
-        conditions = self.some(table, SOME)
-        return Plan("gap", table, QuerySpec(table, (gap,), where=nodes_of(conditions)), conditions)
+        longest = self.rng.random() < 0.75
+        gap = Aggregate("max" if longest else "avg", Window("change", ColumnRef(table, info.date)))
+        conditions = self.conditions(table, self.rng.choice(SOME), rich=False)
+        return Plan(
+            "gap" if longest else "average_gap",
+            table,
+            QuerySpec(table, (gap,), where=nodes_of(conditions)),
+            conditions,
+        )
+
+    def shape_nth(self) -> Plan | None:
+        """The second or third largest row."""
+        table = self.table()
+        key = self.sortable(table)
+        if key is None:
+            return None
+        order = Order(key, self.rng.random() < 0.75)
+        place = self.rng.choice((2, 2, 2, 3))
+        conditions = self.conditions(table, self.rng.choice(OFTEN), frozenset({f"{table}.{key.column}"}))
+        label = self.world.tables[table].label
+        show: tuple[Expr, ...] = (ColumnRef(table, label), key.expression) if label else ()
+        offset = NumberLiteral(str(place - 1))
+        spec = QuerySpec(
+            table, show, where=nodes_of(conditions), sort=sort_by(order), limit=ONE, offset=offset
+        )
+        plan = Plan("nth", table, spec, conditions, order=order, one=True)
+        plan.note = str(place)
+        return plan
+
+    def shape_derived(self) -> Plan | None:
+        """Two figures of each named row set against each other: a percentage, a difference, a ratio."""
+        table = self.rng.choice([t for t, i in self.world.tables.items() if i.label] or [""])
+        if not table:
+            return None
+        info = self.world.tables[table]
+        numbers = [
+            (n, e, s)
+            for n, e, s, u in self.numbers(table)
+            if s in ("currency", "count", "percent") and " per " not in (u or "")
+        ]
+        if len(numbers) < 2:
+            return None
+        (first, a, kind_a), (second, b, kind_b) = self.rng.sample(numbers, 2)
+        same = kind_a == kind_b
+        kind = self.rng.choice(("percent", "difference", "ratio")) if same else "ratio"
+        expression: Expr = Arithmetic("-", a, b)
+        if kind == "percent":
+            expression = Arithmetic("/", Arithmetic("*", NumberLiteral("100"), a), b)
+        elif kind == "ratio":
+            expression = Arithmetic("/", a, b)
+        columns = (Attribute(table, first, a), Attribute(table, second, b))
+        conditions = self.conditions(
+            table, self.rng.choice((0, 1, 1, 2)), frozenset({f"{table}.{first}", f"{table}.{second}"})
+        )
+        both = kind == "difference" and self.rng.random() < 0.4
+        figures = (a, b, expression) if both else (expression,)
+        sort = (SortKey(expression, True),) if self.rng.random() < 0.25 else ()
+        spec = QuerySpec(
+            table, (ColumnRef(table, info.label or ""), *figures), where=nodes_of(conditions), sort=sort
+        )
+        plan = Plan("derived", table, spec, conditions, columns=columns)
+        plan.note = f"{kind}{' both' if both else ''}{' sorted' if sort else ''}"
+        return plan
 
     def shape_champion(self) -> Plan | None:
         """Per group, the member of another grouping with the most: "for each project, the vendor we paid

@@ -1,12 +1,17 @@
 """Shapes that show one value or a few."""
 
+from dataclasses import replace
+
 from deployments.prompt_builder.query_spec.nodes import (
     Aggregate,
     Arithmetic,
     Bucket,
     ColumnRef,
+    Compare,
+    Expr,
     NumberLiteral,
     QuerySpec,
+    SortKey,
 )
 from deployments.prompt_builder.synthesis.pieces import OFTEN, SOME, nodes_of, sort_by
 from deployments.prompt_builder.synthesis.plan import Dimension, Order, Plan
@@ -113,7 +118,20 @@ class ValueShapes(RowShapes):
         )
         where = (*nodes_of(conditions), *self.kept(table, dims, conditions))
         spec = QuerySpec(table, (*(d.expression for d in dims), expression), where=where)
-        return Plan("percent", table, spec, conditions, (measure,), dims, pair=(part,))
+        plan = Plan("percent", table, spec, conditions, (measure,), dims, pair=(part,))
+        return self._limited_percent(plan, expression) if dims and self.rng.random() < 0.4 else plan
+
+    def _limited_percent(self, plan: Plan, expression: Expr) -> Plan:
+        """Percentages in order, or only those above a threshold."""
+        if self.rng.random() < 0.5:
+            plan.note = "sorted"
+            plan.spec = replace(plan.spec, sort=(SortKey(expression, True),))
+            return plan
+        mark = self.slots.add(number_slot(self.rng, "percent", None))
+        plan.note = "above"
+        plan.limit = mark
+        plan.spec = replace(plan.spec, where=(*plan.spec.where, Compare(">", expression, mark)))
+        return plan
 
     def shape_nested(self) -> Plan | None:
         """An average per day, week or month."""
