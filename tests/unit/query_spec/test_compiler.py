@@ -139,6 +139,14 @@ def test_text_is_escaped() -> None:
     assert r"name ILIKE '\_o\%%'" in sql_of("projects where name starts V2")
 
 
+def test_what_several_names_share_is_searched_for_as_said() -> None:
+    one = value("V0", "vendors", "name", "Alamo Steel").model_copy(update={"text": "alamo stel"})
+    assert "ILIKE '%Alamo Steel%'" in sql_of("vendors where name contains V0", one)
+    other = Candidate(table="vendors", column="name", value="Front Range Steel", score=0.8)
+    both = one.model_copy(update={"text": "steel", "candidates": (*one.candidates, other)})
+    assert "ILIKE '%steel%'" in sql_of("vendors where name contains V0", both)
+
+
 @pytest.mark.parametrize(
     ("spec", "links", "says"),
     [

@@ -47,12 +47,11 @@ class Placeholders:
         raise CompileError(f"{name} is a value of {known}, not of {column.table}.{column.column}")
 
     def text(self, name: str, column: Expr) -> str:
-        """What a column is searched for: its own linked value, else the words of the question."""
+        """What a column is searched for: its one linked value, which mends typing errors, else the question's words.
+
+        Several linked values share only what was said of them: "steel" finds every name that holds it.
+        """
         link = self._link(name)
-        for candidate in link.candidates:
-            if isinstance(column, ColumnRef) and (candidate.table, candidate.column) == (
-                column.table,
-                column.column,
-            ):
-                return candidate.value
-        return link.text
+        where = (column.table, column.column) if isinstance(column, ColumnRef) else None
+        values = [c.value for c in link.candidates if (c.table, c.column) == where]
+        return values[0] if len(values) == 1 else link.text
