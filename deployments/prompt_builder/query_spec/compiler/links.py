@@ -47,7 +47,7 @@ class Placeholders:
         raise CompileError(f"{name} is a value of {known}, not of {column.table}.{column.column}")
 
     def text(self, name: str, column: Expr) -> str:
-        """What a column is searched for: its one linked value, which mends typing errors, else the question's words.
+        """What a column is searched for: its one linked value, which mends typing errors, else what was said.
 
         Several linked values share only what was said of them: "steel" finds every name that holds it.
         """
