@@ -60,7 +60,7 @@ class LocalEndpoint:
     async def _outcome(
         self, question: Question, context: ConversationContext
     ) -> Interpretation | Clarification | PlumblineError:
-        """The first candidate that means a statement, else what the best one said."""
+        """The first candidate that is a statement, unless the best says that it is out of scope."""
         built = await self._profile.build(question, context, self._schema, None)
         if not isinstance(built, Prompt):
             return built
@@ -75,6 +75,8 @@ class LocalEndpoint:
         readings = [
             await self._profile.interpret(built, text.text, self._schema) for text in generation.texts
         ]
+        if isinstance(readings[0], CannotAnswer) and readings[0].reason == "out_of_scope":
+            return readings[0]
         return next((r for r in readings if not isinstance(r, CannotAnswer)), readings[0])
 
 

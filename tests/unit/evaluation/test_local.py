@@ -24,7 +24,7 @@ from tests.prompt_cases import SAMPLE_SCHEMA
 
 
 class ProfileFake:
-    """Outputs are SQL unless they say "cannot"; the question "which?" is ambiguous."""
+    """Outputs are SQL unless they say "cannot" or are "garbled"; the question "which?" is ambiguous."""
 
     def __init__(self) -> None:
         self.contexts: list[ConversationContext] = []
@@ -42,6 +42,8 @@ class ProfileFake:
     async def interpret(self, prompt: Prompt, output: str, schema: SchemaSnapshot) -> Interpretation:
         if output == "cannot":
             return CannotAnswer(reason="out_of_scope", message="I can't.")
+        if output == "garbled":
+            return CannotAnswer(reason="uncompilable", message="I did not understand.")
         return SqlCandidate(sql=output, query_spec=f"spec of {output}")
 
 
@@ -73,8 +75,13 @@ def make_endpoint(profile: ProfileFake, engine: EngineFake) -> LocalEndpoint:
 
 
 async def test_the_first_candidate_with_a_meaning_is_the_answer() -> None:
-    reply = await make_endpoint(ProfileFake(), EngineFake("cannot", "SELECT 1")).ask("how many?")
+    reply = await make_endpoint(ProfileFake(), EngineFake("garbled", "SELECT 1")).ask("how many?")
     assert (reply.kind, reply.sql) == ("answer", "SELECT 1")
+
+
+async def test_a_best_candidate_that_is_out_of_scope_is_believed() -> None:
+    reply = await make_endpoint(ProfileFake(), EngineFake("cannot", "SELECT 1")).ask("the weather?")
+    assert (reply.kind, reply.sql) == ("refusal", None)
 
 
 @pytest.mark.parametrize(
