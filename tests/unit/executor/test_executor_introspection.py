@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
+import pytest_asyncio
 
 from deployments.executor.config import ExecutorConfig, IntrospectionConfig
 from deployments.executor.embedded import EmbeddedDatabase
@@ -49,7 +50,7 @@ GRANT SELECT ON probe.child, probe.pointing, probe.split, probe.seen, probe.unan
 """
 
 
-@pytest.fixture(scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def probe(sample_database: EmbeddedDatabase) -> AsyncIterator[SchemaSnapshot]:
     admin = await asyncpg.connect(sample_database.admin_dsn)
     await admin.execute(PROBE_SCHEMA)
