@@ -18,8 +18,8 @@ from safetensors.torch import save_file
 from transformers import GenerationConfig, MistralConfig, MistralForCausalLM
 
 from deployments.generator.checks import INDEX_FILE
-from deployments.generator.training.config import TokenizerConfig
-from deployments.generator.training.export import READABLE
+from deployments.generator.training.config import ModelShape, TokenizerConfig
+from deployments.generator.training.export import READABLE, mistral_config
 from deployments.generator.training.tokenizer import train_tokenizer
 
 Size = Literal["tiny", "7b"]
@@ -35,23 +35,44 @@ CHAT_TEMPLATE = (
 
 @dataclass(frozen=True, slots=True)
 class RandomShape:
-    """Dimensions, and the spread of the weights: wide enough in the small one that its outputs vary."""
+    """Size, and the spread of the weights: wide enough in the small one that its outputs vary."""
 
+    model: ModelShape
     vocab_size: int
-    hidden_size: int
-    intermediate_size: int
-    layers: int
-    attention_heads: int
-    key_value_heads: int
-    max_positions: int
     dtype: torch.dtype
     deviation: float
     shard_bytes: int
 
 
 SHAPES: dict[Size, RandomShape] = {
-    "tiny": RandomShape(400, 64, 128, 2, 4, 2, 512, torch.float32, 0.15, 200_000),
-    "7b": RandomShape(32_768, 4096, 14_336, 32, 32, 8, 32_768, torch.bfloat16, 0.02, 4 * 1024**3),
+    "tiny": RandomShape(
+        ModelShape(
+            hidden_size=64,
+            intermediate_size=128,
+            layers=2,
+            attention_heads=4,
+            key_value_heads=2,
+            max_positions=512,
+        ),
+        vocab_size=400,
+        dtype=torch.float32,
+        deviation=0.15,
+        shard_bytes=200_000,
+    ),
+    "7b": RandomShape(
+        ModelShape(
+            hidden_size=4096,
+            intermediate_size=14_336,
+            layers=32,
+            attention_heads=32,
+            key_value_heads=8,
+            max_positions=32_768,
+        ),
+        vocab_size=32_768,
+        dtype=torch.bfloat16,
+        deviation=0.02,
+        shard_bytes=4 * 1024**3,
+    ),
 }
 
 
@@ -65,19 +86,11 @@ def make_random_model(folder: Path, size: Size = "tiny", chat: bool = True, seed
     if chat:
         tokenizer.chat_template = CHAT_TEMPLATE
     tokenizer.save_pretrained(folder)
-    config = MistralConfig(
+    config = mistral_config(
+        shape.model,
+        tokenizer,
         vocab_size=shape.vocab_size,
-        hidden_size=shape.hidden_size,
-        intermediate_size=shape.intermediate_size,
-        num_hidden_layers=shape.layers,
-        num_attention_heads=shape.attention_heads,
-        num_key_value_heads=shape.key_value_heads,
-        max_position_embeddings=shape.max_positions,
         tie_word_embeddings=False,
-        sliding_window=None,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
         architectures=["MistralForCausalLM"],
         dtype=shape.dtype,
     )

@@ -14,7 +14,7 @@ class TrainingModel(BaseModel):
 
 
 class ModelShape(TrainingModel):
-    """Size of the MistralForCausalLM to train; embeddings are tied."""
+    """Size of a MistralForCausalLM."""
 
     hidden_size: int = Field(default=256, ge=16, description="Width; a multiple of attention_heads")
     layers: int = Field(default=5, ge=1, description="Transformer blocks")

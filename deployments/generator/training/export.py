@@ -3,6 +3,7 @@
 import copy
 import shutil
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import GenerationConfig, MistralConfig, MistralForCausalLM, PreTrainedTokenizerFast
@@ -16,22 +17,27 @@ DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch
 
 def new_model(shape: ModelShape, tokenizer: PreTrainedTokenizerFast) -> MistralForCausalLM:
     """A model with random weights from torch's global generator."""
-    config = MistralConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=shape.hidden_size,
-        intermediate_size=shape.intermediate_size,
-        num_hidden_layers=shape.layers,
-        num_attention_heads=shape.attention_heads,
-        num_key_value_heads=shape.key_value_heads,
-        max_position_embeddings=shape.max_positions,
-        tie_word_embeddings=True,
-        sliding_window=None,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-        attn_implementation="sdpa",
-    )
+    config = mistral_config(shape, tokenizer, tie_word_embeddings=True, attn_implementation="sdpa")
     return MistralForCausalLM(config)
+
+
+def mistral_config(shape: ModelShape, tokenizer: PreTrainedTokenizerFast, **more: Any) -> MistralConfig:
+    """A model of this shape for this tokenizer; ``more`` are further fields of its ``config.json``."""
+    dimensions = {
+        "vocab_size": len(tokenizer),
+        "hidden_size": shape.hidden_size,
+        "intermediate_size": shape.intermediate_size,
+        "num_hidden_layers": shape.layers,
+        "num_attention_heads": shape.attention_heads,
+        "num_key_value_heads": shape.key_value_heads,
+        "max_position_embeddings": shape.max_positions,
+    }
+    special_tokens = {
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+    }
+    return MistralConfig(**(dimensions | special_tokens | {"sliding_window": None} | more))
 
 
 def load_weights(model: MistralForCausalLM, folder: Path) -> None:

@@ -33,9 +33,9 @@ def test_a_seed_fixes_the_weights(tmp_path: Path) -> None:
 
 
 def test_the_full_size_is_that_of_mistral_7b() -> None:
-    shape = SHAPES["7b"]
+    shape = SHAPES["7b"].model
     head = shape.hidden_size // shape.attention_heads
     attention = shape.hidden_size * head * (2 * shape.attention_heads + 2 * shape.key_value_heads)
     layer = attention + 3 * shape.hidden_size * shape.intermediate_size
-    parameters = shape.layers * layer + 2 * shape.vocab_size * shape.hidden_size
+    parameters = shape.layers * layer + 2 * SHAPES["7b"].vocab_size * shape.hidden_size
     assert round(parameters / 1e9, 2) == 7.25
