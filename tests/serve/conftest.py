@@ -5,24 +5,16 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import httpx
 import pytest
 
 from deployments.executor.embedded import EmbeddedDatabase
 from tests.cli_support import free_port
+from tests.serve_support import CONCURRENT, QUEUED, Graph
 
 OBJECT_STORE_BYTES = 200 * 1024 * 1024
 APP = "plumbline"
-CONCURRENT, QUEUED = 4, 8
-
-
-class Graph(NamedTuple):
-    """Where the running graph listens, and the database behind it."""
-
-    url: str
-    database: EmbeddedDatabase
 
 
 @pytest.fixture(scope="session")

@@ -8,8 +8,9 @@ from typing import Any
 import asyncpg
 import httpx
 import pytest
-from conftest import CONCURRENT, QUEUED, Graph
 from executor_helpers import wait_until
+
+from tests.serve_support import CONCURRENT, QUEUED, Graph
 
 pytestmark = [pytest.mark.serve, pytest.mark.postgres]
 
