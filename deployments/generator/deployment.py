@@ -33,7 +33,7 @@ class Generator:
         """Take new batching figures without reloading the model.
 
         Raises:
-            ConfigurationError: an unknown or fixed field, or a value out of bounds.
+            ConfigurationError: an unknown field, or a value out of bounds.
         """
         if self._engine is not None:
             self._engine.reconfigure(**user_config)

@@ -65,10 +65,10 @@ class Engine(Protocol):
     def health(self) -> StageHealth: ...
 
     def reconfigure(self, **changes: Any) -> None:
-        """Change fields of the engine's config that may change while it runs.
+        """Change fields of the engine's config while it runs.
 
         Raises:
-            ConfigurationError: a field is unknown, fixed, or its value is out of bounds.
+            ConfigurationError: a field is unknown, or its value is out of bounds.
         """
         ...
 

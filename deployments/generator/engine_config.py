@@ -4,7 +4,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class EngineConfig(BaseModel):
-    """Batching, queueing and threads. The batching fields can be changed while the engine runs."""
+    """Batching, queueing and threads: ``user_config`` of the Serve config, taken while the engine runs."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

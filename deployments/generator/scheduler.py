@@ -108,20 +108,34 @@ class Scheduler:
 
     @torch.inference_mode()
     def _run(self) -> None:
-        if self._loaded.device.type == "cpu":
-            torch.set_num_threads(self._config.cpu_threads)  # holds for the calling thread
-        while self._wait_for_work():
-            self._step_started = time.perf_counter()
-            self._drop_unwanted()
-            self._admit()
-            self._step()
-            self._step_started = None
+        try:
+            while self._wait_for_work():
+                self._step_started = time.perf_counter()
+                self._use_threads()
+                self._drop_unwanted()
+                self._admit()
+                self._step()
+                self._step_started = None
+        finally:
+            # Also after a bug: nobody may wait for a thread that has ended.
+            self._end()
+
+    def _use_threads(self) -> None:
+        """Follow the config: torch keeps the number for the calling thread alone."""
+        threads = self._config.cpu_threads
+        if self._loaded.device.type == "cpu" and torch.get_num_threads() != threads:
+            torch.set_num_threads(threads)
+
+    def _end(self) -> None:
+        """Refuse what comes, fail what waits and what runs."""
         stopped = ModelUnavailable("The language model was stopped. Please try again in a moment.")
         with self._wake:
+            self._closed = True
             waiting = list(self._queue)
             self._queue.clear()
-        for job in [*waiting, *(running.job for running in self._batch.clear())]:
+        for job in [*waiting, *self._batch.jobs]:
             job.fail(stopped)
+        self._batch.clear()
 
     def _wait_for_work(self) -> bool:
         """True when there is something to compute, False when the engine is closed."""

@@ -21,9 +21,6 @@ from serve_app.contracts import Generation, GenerationRequest, MemoryUsage, Stag
 from serve_app.errors import ConfigurationError, GenerationTimeout, InvalidRequest
 
 ENGINE_NAME = "transformers"
-RECONFIGURABLE = frozenset(
-    {"max_batch_size", "batch_wait_timeout_s", "max_batch_tokens", "max_queued_requests"}
-)
 
 
 class TransformersEngine:
@@ -133,13 +130,7 @@ class TransformersEngine:
         )
 
     def reconfigure(self, **changes: Any) -> None:
-        """See `Engine.reconfigure`; the fields are those of `RECONFIGURABLE`."""
-        fixed = sorted(changes.keys() - RECONFIGURABLE)
-        if fixed:
-            raise ConfigurationError(
-                f"{', '.join(fixed)} cannot be changed while the engine runs; "
-                f"only {', '.join(sorted(RECONFIGURABLE))} can."
-            )
+        """See `Engine.reconfigure`."""
         try:
             self._config = EngineConfig.model_validate(self._config.model_dump() | changes)
         except ValidationError as error:

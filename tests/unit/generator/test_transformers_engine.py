@@ -329,8 +329,8 @@ async def test_batch_size_can_change_while_running(make_engine: MakeEngine) -> N
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"cpu_threads": 2}, "cpu_threads cannot be changed"),
-        ({"max_batch_sizes": 2}, "max_batch_sizes cannot be changed"),
+        ({"cpu_threads": 0}, "cpu_threads: .* got 0"),
+        ({"max_batch_sizes": 2}, "max_batch_sizes: .* not permitted"),
         ({"max_batch_size": 0}, "max_batch_size: .* got 0"),
     ],
 )
@@ -377,6 +377,30 @@ async def test_a_failing_step_fails_its_requests_only(
     assert str(failure) not in str(refusal.value)
     assert (await engine.submit(make_request("weights"))).texts[0].token_count == 12
     assert engine.health().ok
+
+
+async def test_threads_follow_the_config(engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(torch, "set_num_threads", asked.append)
+    engine.reconfigure(cpu_threads=3)
+    await engine.submit(make_request("weights"))
+    assert set(asked) == {3}
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+async def test_a_bug_in_the_thread_leaves_nobody_waiting(
+    engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(engine._scheduler, "_drop_unwanted", fail)
+    with pytest.raises(ModelUnavailable):
+        await engine.submit(make_request("weights"))
+    with pytest.raises(ModelUnavailable):
+        await engine.submit(make_request("weights"))
+    engine._scheduler._thread.join()
+    assert not engine.health().ok
 
 
 @pytest.mark.parametrize(("quantization", "dtype"), [("8bit", "float32"), ("4bit", "bfloat16")])
