@@ -79,6 +79,12 @@ def is_interruption(error: BaseException) -> bool:
     return isinstance(as_plumbline_error(error), ExecutionTimeout | DatabaseUnavailable)
 
 
+# The server is there but would not do it: a conflict with another transaction, or too few resources.
+STILL_THERE = ("40", "53")
+
+
 def is_loss(error: BaseException) -> bool:
-    """The server went away, as opposed to a cancellation or a failing statement."""
-    return isinstance(error, Exception) and isinstance(as_plumbline_error(error), DatabaseUnavailable)
+    """The server went away, as opposed to a cancellation, a failing statement or a busy server."""
+    if not isinstance(error, Exception) or str(getattr(error, "sqlstate", "")).startswith(STILL_THERE):
+        return False
+    return isinstance(as_plumbline_error(error), DatabaseUnavailable)

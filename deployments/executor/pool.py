@@ -103,7 +103,8 @@ class ConnectionPool:
                 connection = await pool.acquire()
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, ValueError) as error:
             # asyncpg reads the DSN only now, and answers some malformed ones with a ValueError.
-            self._drop(pool)
+            if not isinstance(error, asyncpg.PostgresError) or is_loss(error):
+                self._drop(pool)
             raise DatabaseUnavailable(detail=f"{type(error).__name__}: {error}") from error
         return Lease(pool, connection, connection.transaction(readonly=True))
 
@@ -149,7 +150,10 @@ class ConnectionPool:
     def _drop(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
         if self._pool is pool:
             self._pool = None
-            self._spawn(self._close(pool))
+            # What still runs on its other connections ends by its own limits.
+            config = self._config
+            longest_s = config.statement_timeout_s + config.count_timeout_s + DISCARD_TIMEOUT_S
+            self._spawn(self._close(pool, longest_s))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
         task = asyncio.get_running_loop().create_task(work)
@@ -157,9 +161,9 @@ class ConnectionPool:
         task.add_done_callback(self._background.discard)
         return task
 
-    async def _close(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
+    async def _close(self, pool: "asyncpg.Pool[asyncpg.Record]", wait_s: float = DISCARD_TIMEOUT_S) -> None:
         try:
-            await asyncio.wait_for(pool.close(), DISCARD_TIMEOUT_S)
+            await asyncio.wait_for(pool.close(), wait_s)
         except (TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
             pool.terminate()
 

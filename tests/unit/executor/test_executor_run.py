@@ -306,6 +306,31 @@ async def test_a_connection_that_died_unnoticed_is_replaced(sample_database: Emb
     await executor.close()
 
 
+async def test_a_server_without_free_connections_ends_no_running_statement(
+    sample_database: EmbeddedDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executor = SqlExecutor(sample_database.dsn)
+    running = asyncio.create_task(executor.run(make_request("SELECT pg_sleep(0.5), 1 AS one")))
+
+    async def is_running() -> bool:
+        figures = executor._pool.figures()
+        return figures["connections"] > figures["idle_connections"]
+
+    await wait_until(is_running)
+    pool = await executor._pool._current()
+
+    async def refuse(*_: object, **__: object) -> None:
+        raise asyncpg.TooManyConnectionsError("sorry, too many clients already")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(asyncpg.pool.Pool, "acquire", refuse)
+        with pytest.raises(DatabaseUnavailable):
+            await executor.run(make_request("SELECT 1"))
+    assert await executor._pool._current() is pool
+    assert (await running).rows[0][1] == 1
+    await executor.close()
+
+
 async def test_health_answers_while_all_connections_are_busy(sample_database: EmbeddedDatabase) -> None:
     executor = SqlExecutor(sample_database.dsn, ExecutorConfig(max_concurrent_queries=1))
     call = asyncio.create_task(executor.run(make_request("SELECT pg_sleep(0.5)")))
