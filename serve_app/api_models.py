@@ -28,7 +28,9 @@ def _without_controls(value: object) -> object:
         return value
     if _SURROGATE.search(value):
         raise ValueError("must be valid Unicode text")
-    return _CONTROL.sub(" ", value).strip()
+    text = _CONTROL.sub(" ", value).strip()
+    # Joiners and direction marks alone are no text that anyone sees.
+    return text if any(c.isprintable() and not c.isspace() for c in text) else ""
 
 
 def _plain_id(value: str) -> str:
@@ -187,7 +189,8 @@ def error_response(error: PlumblineError, fields: dict[str, str] | None = None, 
 
 
 def column_metadata(columns: tuple[ColumnInfo, ...]) -> list[dict[str, str]]:
-    return [c.model_dump() for c in columns]
+    """Each column under the name that it has in the rows."""
+    return [{**c.model_dump(), "name": name} for c, name in zip(columns, unique_names(columns), strict=True)]
 
 
 def unique_names(columns: tuple[ColumnInfo, ...]) -> list[str]:

@@ -113,11 +113,15 @@ class EdgeMiddleware:
         if length.isdecimal() and int(length) > self._max_body_bytes:
             return self._too_large()
         media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
-        if method in ("POST", "PUT", "PATCH") and media_type and media_type != "application/json":
-            message = f"The body's type is {media_type!r}; send JSON with Content-Type: application/json."
-            return failure(InvalidRequest(message), status=415)
-        return None
+        has_body = length not in ("", "0") or "transfer-encoding" in headers
+        if method not in ("POST", "PUT", "PATCH") or media_type == "application/json":
+            return None
+        if not media_type and not has_body:
+            return None
+        found = f"The body's type is {media_type[:100]!r}" if media_type else "The body has no type"
+        message = f"{found}; send JSON with Content-Type: application/json."
+        return failure(InvalidRequest(message), status=415)
 
     def _too_large(self) -> Response:
-        message = f"The body is larger than {self._max_body_bytes:,} bytes. Send a shorter question."
+        message = f"The body is larger than {self._max_body_bytes:,} bytes. Send less at once."
         return failure(InvalidRequest(message), status=413)

@@ -121,12 +121,15 @@ def _add_sql(app: FastAPI, service: ChatService) -> None:
 
 
 def _add_operations(app: FastAPI, service: ChatService) -> None:
+    @app.head("/api/chat/health", include_in_schema=False)
+    @app.head("/health", include_in_schema=False)
     @app.get("/api/chat/health")
     @app.get("/health")
     async def health() -> HealthResponse:
         """How each stage is; always 200 while the ingress answers."""
         return await service.health()
 
+    @app.head("/ready", include_in_schema=False)
     @app.get("/ready", responses={503: {"model": HealthResponse}})
     async def ready() -> Response:
         """200 if every stage can serve, else 503: for load balancers."""
@@ -153,7 +156,7 @@ def _add_error_handlers(app: FastAPI, service: ChatService) -> None:
     @app.exception_handler(RequestValidationError)
     async def unreadable(request: Request, error: RequestValidationError) -> Response:
         service.figures.error(InvalidRequest.type)
-        message, fields = described_faults(error)
+        message, fields = described_faults(error, request.url.path)
         return failure(InvalidRequest(message), fields=fields)
 
     @app.exception_handler(StarletteHTTPException)
@@ -168,7 +171,10 @@ def _refused_request(request: Request, error: HTTPException) -> Response:
     messages = {
         404: f"There is no {path!r} here. The calls are listed at /docs.",
         405: f"{request.method} is not offered for {path!r}. The calls are listed at /docs.",
-        400: "The body could not be read. Send JSON in UTF-8.",
+        400: (
+            "The body could not be read. Send JSON in UTF-8, such as "
+            f"{example_of(path)}, without deep nesting or very long numbers."
+        ),
     }
     message = messages.get(error.status_code, "The request was refused. The calls are listed at /docs.")
     response = failure(InvalidRequest(message), status=error.status_code)
@@ -190,23 +196,37 @@ _FAULTS = {
 }
 
 
-def described_faults(error: RequestValidationError) -> tuple[str, dict[str, str]]:
-    """One sentence for all faults, and each fault by its field."""
+# A body of a thousand unknown fields, or one of a thousand letters, is not told in full.
+MAX_TOLD_FAULTS = 8
+MAX_TOLD_NAME = 60
+
+
+def described_faults(error: RequestValidationError, path: str = "") -> tuple[str, dict[str, str]]:
+    """One sentence for the faults, and each of the first ones by its field."""
     fields: dict[str, str] = {}
+    send = f"Send an object such as {example_of(path)}."
     for fault in error.errors():
         if fault["type"] == "json_invalid":
-            return (
-                f"The body is not valid JSON ({fault['ctx']['error']}). Send an object such as {EXAMPLE}.",
-                {},
-            )
-        name = ".".join(str(part) for part in fault["loc"][1:]) or "body"
+            return f"The body is not valid JSON ({fault['ctx']['error']}). {send}", {}
+        if len(fields) == MAX_TOLD_FAULTS:
+            break
+        if fault["loc"][0] == "query":
+            send = ""
+        name = ".".join(str(part) for part in fault["loc"][1:])[:MAX_TOLD_NAME] or "body"
         if fault["type"] == "string_too_long":
             fields[name] = f"must have at most {fault['ctx']['max_length']} characters"
         else:
             text = str(fault["msg"]).removeprefix("Value error, ")
             fields[name] = _FAULTS.get(fault["type"], text)
     told = "; ".join(f"{name} {problem}" for name, problem in fields.items())
-    return f"The request could not be read: {told}. Send an object such as {EXAMPLE}.", fields
+    return f"The request could not be read: {told}. {send}".rstrip(), fields
 
 
-EXAMPLE = json.dumps({"query": "How much was spent last month?", "user_id": "me"})
+def example_of(path: str) -> str:
+    """A body that the call takes."""
+    bodies = {
+        "/api/sql/validate": {"sql": "SELECT 1"},
+        "/api/sql/run": {"sql": "SELECT 1"},
+        "/api/chat/clear": {"conversation_id": "4f1c", "user_id": "me"},
+    }
+    return json.dumps(bodies.get(path, {"query": "How much was spent last month?", "user_id": "me"}))

@@ -161,11 +161,12 @@ class ChatService:
         """Check and run a person's SQL, exactly as the model's is."""
         caller = request.caller(self.config.policy)
         trace = Trace(Question(text=request.sql, caller=caller, request_id=request_id, asked_at=self._now()))
+        violations: list[dict[str, Any]] = []
         try:
             async with self.admission.place():
-                result = await self._checked_run(request.sql, caller, trace)
+                result = await self._checked_run(request.sql, caller, trace, violations)
         except Exception as error:
-            return self._failed(error, trace, is_question=False)
+            return self._failed(error, trace, is_question=False, violations=violations)
         trace.outcome = "answer"
         body = ChatResponse(
             success=True,
@@ -177,11 +178,15 @@ class ChatService:
         )
         return Reply(200, body)
 
-    async def _checked_run(self, sql: str, caller: Caller, trace: Trace) -> ExecutionResult:
+    async def _checked_run(
+        self, sql: str, caller: Caller, trace: Trace, violations: list[dict[str, Any]]
+    ) -> ExecutionResult:
+        """Run a statement that passes the checks; the reasons of a rejection are added to ``violations``."""
         with trace.timed("validate"):
             verdict = await self._stages.validator.validate(sql, caller)
         if isinstance(verdict, RejectedSql):
             trace.verdict = verdict.first.rule
+            violations.extend(violation.model_dump() for violation in verdict.violations)
             raise rejection(verdict)
         trace.verdict, trace.sql = "accepted", verdict.sql
         request = ExecutionRequest(
@@ -229,7 +234,7 @@ class ChatService:
                 "The language model is switched off on this server. Ask your administrator to turn it on."
             )
 
-    def _failed(self, raised: Exception, trace: Trace, is_question: bool = True) -> Reply:
+    def _failed(self, raised: Exception, trace: Trace, is_question: bool = True, **metadata: Any) -> Reply:
         """The reply of a failure. A bug is logged with the question too, and told as an internal error."""
         error = raised if isinstance(raised, PlumblineError) else PlumblineError()
         trace.outcome = error.type
@@ -247,7 +252,7 @@ class ChatService:
             sql=trace.sql,
             conversation_id=conversation_id,
             execution_time_ms=trace.execution_ms or 0.0,
-            metadata=trace.metadata(),
+            metadata={**trace.metadata(), **metadata},
         )
         return Reply(error.status, body, error.retry_after_s)
 

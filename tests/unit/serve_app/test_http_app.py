@@ -85,6 +85,7 @@ async def test_an_answer_has_the_documented_shape() -> None:
     assert body["execution_time_ms"] == 1.5
     metadata = body["metadata"]
     assert metadata["columns"][0] == {"name": "n", "database_type": "int4", "semantic_type": "number"}
+    assert [column["name"] for column in metadata["columns"]] == body["data"]["columns"]
     assert {
         "timings_ms",
         "tokens",
@@ -121,6 +122,7 @@ async def test_a_clarification_is_a_success_with_a_question() -> None:
         ({"query": "", "user_id": "a"}, "query", "must not be empty"),
         ({"query": " \n\t ", "user_id": "a"}, "query", "must not be empty"),
         ({"query": "\x00\x01", "user_id": "a"}, "query", "must not be empty"),
+        ({"query": "\u200b\u202e", "user_id": "a"}, "query", "must not be empty"),
         ({"query": 7, "user_id": "a"}, "query", "must be text"),
         ({"query": ["x"], "user_id": "a"}, "query", "must be text"),
         ({"query": "hi", "user_id": None}, "user_id", "must be text"),
@@ -149,12 +151,28 @@ async def test_wrong_fields_are_named(client: httpx.AsyncClient, body: Any, fiel
         b'{"query": "\\ud800", "user_id": "a"}',
         b"null",
         b'"x"',
+        b"[" * 30_000 + b"]" * 30_000,
+        b'{"query": ' + b"1" * 30_000 + b"}",
     ],
 )
 async def test_unreadable_bodies(client: httpx.AsyncClient, content: bytes) -> None:
     response = await client.post("/api/chat", content=content, headers={"content-type": "application/json"})
     assert response.status_code == 400
     assert error_of(response)["type"] == "invalid_request"
+
+
+async def test_many_faults_are_told_shortly(client: httpx.AsyncClient) -> None:
+    response = await client.post("/api/chat", json={**ASK, **{f"{n}" * 200: n for n in range(100)}})
+    assert response.status_code == 400
+    assert len(error_of(response)["fields"]) == 8
+    assert len(response.content) < 3000
+
+
+@pytest.mark.parametrize("path", ["/api/sql/run", "/api/sql/validate", "/api/chat/clear", "/api/chat"])
+async def test_the_example_in_a_refusal_is_one_of_that_call(client: httpx.AsyncClient, path: str) -> None:
+    message = error_of(await client.post(path, json={"nothing": 1}))["message"]
+    example = json.loads(message[message.index("{") : message.rindex("}") + 1])
+    assert (await client.post(path, json=example)).status_code != 400
 
 
 async def test_a_long_question_and_a_large_body(client: httpx.AsyncClient) -> None:
@@ -184,6 +202,7 @@ async def test_a_large_body_without_a_length_is_stopped_while_it_is_read(client:
         ("DELETE", "/health", {}, 405),
         ("POST", "/api/chat", {"content-type": "application/x-www-form-urlencoded"}, 415),
         ("POST", "/api/chat", {"content-type": "text/plain"}, 415),
+        ("POST", "/api/chat", {}, 415),
     ],
 )
 async def test_other_refusals_have_the_shape(
@@ -340,6 +359,11 @@ async def test_ready_waits_for_every_stage() -> None:
         assert [s["stage"] for s in health.json()["stages"] if not s["ok"]] == ["conversations"]
 
 
+async def test_load_balancers_may_ask_by_head(client: httpx.AsyncClient) -> None:
+    for path in ("/ready", "/health", "/api/chat/health"):
+        assert (await client.head(path)).status_code == 200
+
+
 async def test_a_stage_whose_health_fails_is_reported_not_raised() -> None:
     class Away(FakeConversations):
         async def health(self) -> StageHealth:
@@ -364,6 +388,7 @@ async def test_sql_is_validated_and_run_under_the_same_checks() -> None:
             "validation_failed",
             "single_select",
         )
+        assert refused.json()["metadata"]["violations"] == verdict["violations"]
         ran = (await http.post("/api/sql/run", json={"sql": "SELECT 1"})).json()
         assert (ran["success"], ran["data"]["rows"], ran["sql"]) == (True, [{"n": 1}], "SELECT 1")
 
