@@ -41,7 +41,7 @@ def ask(
     """
     if as_json and only_sql:
         fail("--json and --sql exclude each other")
-    text = sys.stdin.read() if question == "-" else question
+    text = _given(question)
     if not text.strip():
         fail("the question is empty")
     body = {"query": text, "user_id": user or _login()}
@@ -107,6 +107,20 @@ def call(method: str, url: str | None, path: str, body: dict[str, str] | None = 
     if not isinstance(answer, dict):
         fail(f"{base} is no Plumbline server (HTTP status {response.status_code})", EXIT_FAILED)
     return answer
+
+
+def _given(question: str) -> str:
+    """The question, from standard input for ``-``.
+
+    Raises:
+        CliError: it is not UTF-8, for which Python puts halves of surrogate pairs.
+    """
+    try:
+        text = sys.stdin.read() if question == "-" else question
+        text.encode("utf-8")
+    except UnicodeError:
+        fail("the question is not UTF-8 text")
+    return text
 
 
 def running_url() -> str:

@@ -100,6 +100,18 @@ def _environment(settings: Settings, state: StateFolder) -> dict[str, str]:
     return environment
 
 
+def revive_database(instance: Instance, state: StateFolder, report: Report) -> None:
+    """Start the embedded database of a running instance again if it went away; the graph finds it by itself.
+
+    Raises:
+        DatabaseUnavailable: it does not start.
+    """
+    database = _database(state)
+    if instance.database == "embedded" and not database.is_running():
+        report("starting the embedded database again")
+        database.start()
+
+
 def wait_until_ready(instance: Instance, state: StateFolder, timeout_s: float, report: Report) -> None:
     """Until /ready answers 200.
 

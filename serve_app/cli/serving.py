@@ -54,6 +54,9 @@ def up(
             note(
                 f"Plumbline already runs at {running.url} (process {running.pid}); `plumbline down` ends it."
             )
+            with _progress() as report:
+                instance.revive_database(running, state, report)
+                instance.wait_until_ready(running, state, timeout, report)
             result(running.url)
             return
         with _progress() as report:

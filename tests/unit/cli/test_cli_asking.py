@@ -49,6 +49,13 @@ def test_a_question_can_come_from_standard_input(cli: Cli, server: Server) -> No
     assert server.asked[0][1]["query"] == "naïve 🏗?"
 
 
+@pytest.mark.parametrize(("question", "given"), [("-", b"how \xff many"), ("how \udcff many", b"")])
+def test_a_question_that_is_no_text_is_refused(cli: Cli, server: Server, question: str, given: bytes) -> None:
+    ended = cli("ask", question, "--url", server.url, given=given)
+    assert (ended.code, ended.error_line) == (2, "plumbline: the question is not UTF-8 text")
+    assert server.asked == []
+
+
 def test_json_and_sql_are_for_programs(cli: Cli, server: Server) -> None:
     server.body = ANSWER
     assert json.loads(cli("ask", "x", "--json", "--url", server.url).out) == ANSWER

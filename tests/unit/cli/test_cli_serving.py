@@ -93,11 +93,61 @@ def test_a_taken_port_is_one_line(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> 
     assert "PLUMBLINE_PORT" in ended.error_line
 
 
-def test_a_second_up_says_where_the_first_is(cli: Cli, state: StateFolder, tmp_path: Path) -> None:
-    state.write_instance(make_instance(os.getpid(), tmp_path, port=4321))
+def test_a_second_up_says_where_the_first_is(
+    cli: Cli, server: Server, state: StateFolder, tmp_path: Path
+) -> None:
+    state.write_instance(make_instance(os.getpid(), tmp_path, port=int(server.url.rpartition(":")[2])))
+    state.write_phase(Phase(text="serving"))
+    server.body = {"status": "ok", "stages": []}
     ended = cli("up", "--detach")
-    assert (ended.code, ended.out) == (0, "http://127.0.0.1:4321\n")
+    assert (ended.code, ended.out) == (0, f"{server.url}\n")
     assert "already runs" in ended.error_line
+
+
+def test_a_second_up_waits_until_the_first_is_ready(
+    cli: Cli, server: Server, state: StateFolder, tmp_path: Path
+) -> None:
+    state.write_instance(make_instance(os.getpid(), tmp_path, port=int(server.url.rpartition(":")[2])))
+    state.write_phase(Phase(text="serving"))
+    late = {"stage": "executor", "ok": False, "detail": "The database is away."}
+    server.body = {"status": "degraded", "stages": [late]}
+    ended = cli("up", "--detach", "--timeout", "1")
+    assert ended.code == 1
+    assert "executor: The database is away." in ended.err.splitlines()[-1]
+    assert state.running() is not None
+
+
+class Database:
+    """Stands for the embedded server: whether it runs."""
+
+    def __init__(self, running: bool) -> None:
+        self.running = running
+
+    def is_running(self) -> bool:
+        return self.running
+
+    def start(self) -> None:
+        assert not self.running
+        self.running = True
+
+
+@pytest.mark.parametrize(
+    ("kind", "before", "after"),
+    [("embedded", False, True), ("embedded", True, True), ("external", False, False)],
+)
+def test_a_lost_embedded_database_comes_back_with_a_second_up(
+    state: StateFolder,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+    before: bool,
+    after: bool,
+) -> None:
+    database = Database(before)
+    monkeypatch.setattr(instances, "_database", lambda _: database)
+    running = make_instance(os.getpid(), tmp_path).model_copy(update={"database": kind})
+    instances.revive_database(running, state, lambda _: None)
+    assert database.running is after
 
 
 def test_status_asks_every_stage(cli: Cli, server: Server, state: StateFolder, tmp_path: Path) -> None:
