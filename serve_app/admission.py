@@ -19,17 +19,20 @@ class Admission:
         self.waiting = 0
 
     @asynccontextmanager
-    async def place(self) -> AsyncIterator[None]:
+    async def place(self, patience_s: float) -> AsyncIterator[None]:
         """Hold a place while the block runs.
 
         Raises:
-            Overloaded: as many questions wait as may.
+            Overloaded: as many questions wait as may, or none got done within ``patience_s``.
         """
         if self.active + self.waiting >= self._limit + self._queue_limit:
             raise Overloaded(retry_after_s=self._retry_after_s)
         self.waiting += 1
         try:
-            await self._places.acquire()
+            async with asyncio.timeout(patience_s):
+                await self._places.acquire()
+        except TimeoutError:
+            raise Overloaded(retry_after_s=self._retry_after_s) from None
         finally:
             self.waiting -= 1
         self.active += 1

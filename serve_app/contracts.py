@@ -174,6 +174,7 @@ class Prompt(Message):
         default=(), description="What was dropped to fit the budget, in words"
     )
     schema_fingerprint: str
+    schema_cached: bool = Field(default=False, description="The schema was at hand and not asked for")
 
 
 class Clarification(Message):

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Any
 
 from fastapi import FastAPI, HTTPException, Request
@@ -98,9 +99,11 @@ def _add_stream(app: FastAPI, service: ChatService) -> None:
 
 
 async def _sse(first: tuple[str, str], rest: AsyncIterator[tuple[str, str]]) -> AsyncIterator[bytes]:
-    yield _sse_event(*first)
-    async for name, data in rest:
-        yield _sse_event(name, data)
+    # Closed with the response: a client that hangs up ends its question at once, not at the next collection.
+    async with aclosing(rest) as pairs:  # type: ignore[type-var]
+        yield _sse_event(*first)
+        async for name, data in pairs:
+            yield _sse_event(name, data)
 
 
 def _sse_event(name: str, data: str) -> bytes:
@@ -151,6 +154,7 @@ def _add_error_handlers(app: FastAPI, service: ChatService) -> None:
     @app.exception_handler(PlumblineError)
     async def known(request: Request, error: PlumblineError) -> Response:
         log_error(error, request_id_var.get(), path=request.url.path)
+        service.figures.error(error.type)
         return failure(error)
 
     @app.exception_handler(RequestValidationError)

@@ -52,11 +52,11 @@ class NullRecorder:
 class _Sample(NamedTuple):
     """What is kept of a finished question."""
 
-    at: float
     duration_s: float
     error_type: str | None
     repairs: int
     generation_retries: int
+    schema_cached: bool | None
 
 
 class Figures:
@@ -78,8 +78,11 @@ class Figures:
         now = self._clock()
         repairs = max(trace.attempts - 1, 0)
         duration_s = trace.total_ms() / 1000
-        self._window.append(_Sample(now, duration_s, error_type, repairs, trace.generation_retries))
+        self._window.append(
+            _Sample(duration_s, error_type, repairs, trace.generation_retries, trace.schema_cached)
+        )
         self._recent.append(now)
+        self._forget_old(now)
         self._outcomes["error" if error_type else trace.outcome] += 1
         self._recorder.count(QUERIES_TOTAL, outcome="error" if error_type else trace.outcome)
         self._recorder.observe(QUERY_DURATION_SECONDS, duration_s)
@@ -106,13 +109,20 @@ class Figures:
         self._peak_memory_bytes[device] = max(peak, self._peak_memory_bytes.get(device, 0))
         self._recorder.gauge(GPU_MEMORY_BYTES, used, device=device)
 
-    def report(self) -> dict[str, Any]:
-        """The figures as JSON: latencies in seconds, rates from 0 to 1, null before the first question."""
-        now = self._clock()
+    def _forget_old(self, now: float) -> None:
         while self._recent and now - self._recent[0] > RATE_WINDOW_S:
             self._recent.popleft()
+
+    def report(self) -> dict[str, Any]:
+        """The figures as JSON: latencies in seconds, rates from 0 to 1, null before the first question.
+
+        ``cache_rate``: questions whose schema was at hand when their prompt was built.
+        """
+        now = self._clock()
+        self._forget_old(now)
         durations = sorted(s.duration_s for s in self._window)
         n = len(durations)
+        cached = [s.schema_cached for s in self._window if s.schema_cached is not None]
         span_s = max(min(now - self._started, RATE_WINDOW_S), 1e-9)
         return {
             "questions_total": sum(self._outcomes.values()),
@@ -122,6 +132,7 @@ class Figures:
             "error_rate": sum(s.error_type is not None for s in self._window) / n if n else None,
             "repair_rate": sum(s.repairs > 0 for s in self._window) / n if n else None,
             "retry_rate": sum(s.repairs + s.generation_retries > 0 for s in self._window) / n if n else None,
+            "cache_rate": sum(cached) / len(cached) if cached else None,
             "latency_s": {
                 "average": sum(durations) / n if n else None,
                 **{f"p{p}": percentile(durations, p) for p in (50, 90, 95, 99)},

@@ -122,7 +122,9 @@ async def answer(
     Raises:
         PlumblineError: no answer; ``trace`` tells how far the question came.
     """
-    deadline = asyncio.get_running_loop().time() + limits.request_timeout_s
+    # Time spent in the queue counts too.
+    left_s = limits.request_timeout_s - trace.total_ms() / 1000
+    deadline = asyncio.get_running_loop().time() + left_s
     run = _Run(question, stages, limits, trace, emit, deadline)
     timer = asyncio.timeout_at(deadline)
     try:
@@ -136,6 +138,9 @@ async def answer(
         raise error from None
     except PlumblineError as error:
         trace.outcome = error.type
+        raise
+    except asyncio.CancelledError:
+        trace.outcome = "cancelled"
         raise
     finally:
         _log.info("query", extra=trace.query_record())
@@ -197,7 +202,7 @@ async def _attempts(run: _Run, context: ConversationContext) -> Outcome:
             built = await run.stages.prompt_builder.build(run.question, context, repair)
         if not isinstance(built, Prompt):
             return built
-        if built == previous and run.limits.sampling.temperature == 0:
+        if previous is not None and same_text(built, previous) and run.limits.sampling.temperature == 0:
             # A profile without repairs: the same prompt, greedily decoded, gives the same output.
             run.trace.attempts = attempt
             break
@@ -210,6 +215,11 @@ async def _attempts(run: _Run, context: ConversationContext) -> Outcome:
     if isinstance(failure.end, CannotAnswer):
         return failure.end
     raise failure.end
+
+
+def same_text(one: Prompt, other: Prompt) -> bool:
+    """Whether a model reads the same in both."""
+    return (one.turns, one.text) == (other.turns, other.text)
 
 
 async def _generate(run: _Run, prompt: Prompt) -> Generation:
@@ -247,12 +257,16 @@ async def _generate_once(run: _Run, prompt: Prompt) -> Generation:
     )
     if run.emit is _ignore:
         return await run.stages.generator.generate(request)
+    generation: Generation | None = None
+    # Read to its end: a stream left before would be cancelled on the replica that has just finished it.
     async for piece in run.stages.generator.stream(request):
         if isinstance(piece, TokenChunk):
             await run.emit(TokenEvent(text=piece.text))
         else:
-            return piece
-    raise GenerationFailed(detail="the stream ended without a generation")
+            generation = piece
+    if generation is None:
+        raise GenerationFailed(detail="the stream ended without a generation")
+    return generation
 
 
 async def _try_candidates(

@@ -93,6 +93,8 @@ class ChatService:
         self.admission = Admission(
             limits.max_concurrent_questions, limits.max_queued_questions, limits.retry_after_s
         )
+        # Whoever waits longer for a place has too little of the deadline left for an answer.
+        self._patience_s = config.pipeline.request_timeout_s / 2
         self._clock = clock
         self._zone = ZoneInfo(config.time_zone)
 
@@ -101,7 +103,7 @@ class ChatService:
         trace = Trace(self._question(request, request_id))
         try:
             self._check(request)
-            async with self.admission.place():
+            async with self.admission.place(self._patience_s):
                 finished = await answer(trace.question, self._stages, self.config.pipeline, trace)
         except Exception as error:
             return self._failed(error, trace)
@@ -119,7 +121,10 @@ class ChatService:
         started = False
         try:
             self._check(request)
-            async with self.admission.place(), aclosing(self._events(trace)) as events:
+            async with (
+                self.admission.place(self._patience_s),
+                aclosing(self._events(trace)) as events,
+            ):
                 held: list[Event] = []
                 async for event in events:
                     held.append(event)
@@ -163,7 +168,7 @@ class ChatService:
         trace = Trace(Question(text=request.sql, caller=caller, request_id=request_id, asked_at=self._now()))
         violations: list[dict[str, Any]] = []
         try:
-            async with self.admission.place():
+            async with self.admission.place(self._patience_s):
                 result = await self._checked_run(request.sql, caller, trace, violations)
         except Exception as error:
             return self._failed(error, trace, is_question=False, violations=violations)

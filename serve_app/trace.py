@@ -35,6 +35,7 @@ class Trace:
     context_used: int = 0
     context_length: int = 0
     truncation: tuple[str, ...] = ()
+    schema_cached: bool | None = None
     sql: str | None = None
     query_spec: str | None = None
     verdict: str | None = None
@@ -72,6 +73,8 @@ class Trace:
     def note_prompt(self, prompt: Prompt) -> None:
         self.context_used = prompt.context_used
         self.truncation = prompt.truncation
+        if self.schema_cached is None:
+            self.schema_cached = prompt.schema_cached
 
     def note_generation(self, generation: Generation) -> None:
         """Tokens and times add up over attempts; memory is the last one's."""

@@ -62,7 +62,9 @@ class PromptBuilderCore:
         """
         if not question.text.strip():
             raise InvalidRequest("The question is empty. Ask something about your data.")
-        return await self._profile.build(question, context, await self._current_schema(), repair)
+        cached = self._schema_is_fresh()
+        built = await self._profile.build(question, context, await self._current_schema(), repair)
+        return built.model_copy(update={"schema_cached": cached}) if isinstance(built, Prompt) else built
 
     async def interpret(self, prompt: Prompt, output: str) -> Interpretation:
         return await self._profile.interpret(prompt, output, await self._current_schema())
@@ -85,11 +87,12 @@ class PromptBuilderCore:
         )
 
     async def _current_schema(self) -> SchemaSnapshot:
-        if self._schema is not None and self._clock() - self._fetched_at < self._schema_reuse_s:
-            return self._schema
         async with self._fetching:
             # Whoever waited for the lock finds the snapshot that the one before has fetched.
-            if self._schema is None or self._clock() - self._fetched_at >= self._schema_reuse_s:
+            if self._schema is None or not self._schema_is_fresh():
                 self._schema = await self._schema_source()
                 self._fetched_at = self._clock()
             return self._schema
+
+    def _schema_is_fresh(self) -> bool:
+        return self._schema is not None and self._clock() - self._fetched_at < self._schema_reuse_s

@@ -49,9 +49,9 @@ async def test_a_question_becomes_a_prompt_and_its_output_sql() -> None:
 async def test_the_schema_is_read_again_only_after_its_time() -> None:
     source, clock = SchemaSourceFake(), Clock()
     core = make_core(source, clock)
-    for _ in range(3):
-        await core.build(make_question("how many jobs"), make_context())
+    built = [await core.build(make_question("how many jobs"), make_context()) for _ in range(3)]
     assert source.reads == 1
+    assert [prompt.schema_cached for prompt in built if isinstance(prompt, Prompt)] == [False, True, True]
     clock.now += 30.0
     await core.build(make_question("how many jobs"), make_context())
     assert source.reads == 2

@@ -346,6 +346,32 @@ async def test_overload_is_told_with_when_to_come_back() -> None:
         assert [r.status_code for r in await asyncio.gather(*held)] == [200, 200]
 
 
+async def test_a_question_waits_for_its_turn_no_longer_than_it_could_use_it() -> None:
+    gate = Gate()
+    service = make_service(
+        make_stages(generator=FakeGenerator(gate=gate)), limits=LimitSettings(max_concurrent_questions=1)
+    )
+    async with client_of(service) as http:
+        held = asyncio.create_task(http.post("/api/chat", json=ASK))
+        await gate.reached.wait()
+        service._patience_s = 0.0
+        for path in ("/api/chat", "/api/chat/stream"):
+            response = await http.post(path, json=ASK)
+            assert (response.status_code, error_of(response)["type"]) == (503, "overloaded")
+            assert "retry-after" in response.headers
+        gate.opened.set()
+        assert (await held).status_code == 200
+    assert (service.admission.active, service.admission.waiting) == (0, 0)
+
+
+async def test_errors_of_every_call_are_counted() -> None:
+    service = make_service()
+    async with client_of(service) as http:
+        await http.post("/api/chat/clear", json={"user_id": "ann", "conversation_id": "unknown"})
+        errors = (await http.get("/api/metrics")).json()["errors_by_type"]
+    assert errors == {"conversation_not_found": 1}
+
+
 async def test_ready_waits_for_every_stage() -> None:
     memory = FakeConversations()
     async with client_of(make_service(make_stages(conversations=memory))) as http:

@@ -28,7 +28,7 @@ def trace_of(duration_s: float, attempts: int = 1, retries: int = 0) -> Trace:
 def test_an_empty_report_has_no_rates() -> None:
     report = Figures(Tally(), clock=lambda: 0.0).report()
     assert report["questions_total"] == 0
-    assert report["error_rate"] is None
+    assert report["error_rate"] is report["cache_rate"] is None
     assert report["latency_s"] == {"average": None, "p50": None, "p90": None, "p95": None, "p99": None}
 
 
@@ -53,6 +53,24 @@ def test_rate_latency_errors_and_retries() -> None:
     assert report["outcomes"] == {"error": 1, "answer": 9}
     now[0] = 100.0
     assert figures.report()["queries_per_second"] == 0
+
+
+def test_the_cache_rate_is_of_questions_that_came_to_a_prompt() -> None:
+    figures = Figures(Tally(), clock=lambda: 0.0)
+    for cached in (False, True, True, True, None):
+        trace = trace_of(1.0)
+        trace.schema_cached = cached
+        figures.question(trace, None)
+    assert figures.report()["cache_rate"] == 0.75
+
+
+def test_what_is_kept_does_not_grow_with_the_questions() -> None:
+    now = [0.0]
+    figures = Figures(Tally(), clock=lambda: now[0])
+    for second in range(1000):
+        now[0] = float(second)
+        figures.question(trace_of(1.0), None)
+    assert len(figures._recent) == metrics.RATE_WINDOW_S + 1
 
 
 def test_the_named_metrics_are_recorded() -> None:

@@ -253,7 +253,16 @@ async def test_the_deadline_of_the_whole_question_names_the_stage_at_fault() -> 
     await refused(make_stages(executor=FakeExecutor(gate=Gate())), ExecutionTimeout, limits)
 
 
-async def test_cancelling_the_question_cancels_the_stage_at_work() -> None:
+async def test_time_in_the_queue_is_part_of_the_deadline() -> None:
+    trace = Trace(make_question())
+    trace.started -= 100.0
+    stages = make_stages(generator=FakeGenerator(gate=Gate()))
+    with pytest.raises(GenerationTimeout):
+        await answer(trace.question, stages, PipelineLimits(request_timeout_s=100.0), trace)
+
+
+async def test_cancelling_the_question_cancels_the_stage_at_work(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "plumbline.pipeline")
     for stage in ("generator", "executor"):
         gate = Gate()
         fake = FakeGenerator(gate=gate) if stage == "generator" else FakeExecutor(gate=gate)
@@ -263,6 +272,9 @@ async def test_cancelling_the_question_cancels_the_stage_at_work() -> None:
         with pytest.raises(asyncio.CancelledError):
             await task
         assert gate.cancelled.is_set()
+        (record,) = [r for r in caplog.records if r.getMessage() == "query"]
+        assert record.__dict__["outcome"] == "cancelled"
+        caplog.clear()
 
 
 async def test_an_unknown_conversation_is_told() -> None:
