@@ -21,6 +21,8 @@ All survive pickling between Serve processes, which `tests/unit/test_errors.py` 
 
 from typing import ClassVar
 
+RESTARTING = "A part of the service is restarting. Please try again in a few seconds."
+
 
 class PlumblineError(Exception):
     """Base of all errors that a user may see."""

@@ -27,7 +27,13 @@ from serve_app.contracts import (
     TokenChunk,
     ValidSql,
 )
-from serve_app.errors import DatabaseUnavailable, ModelUnavailable, Overloaded, PlumblineError
+from serve_app.errors import (
+    RESTARTING,
+    DatabaseUnavailable,
+    ModelUnavailable,
+    Overloaded,
+    PlumblineError,
+)
 
 _log = logging.getLogger("plumbline.handles")
 
@@ -42,8 +48,6 @@ REPLICA_LOST = (
 
 # Serve restarts a lost replica within this order of time.
 RESTART_S = 5.0
-
-RESTARTING = "A part of the service is restarting. Please try again in a few seconds."
 
 
 def as_plumbline_error(error: Exception, lost: type[PlumblineError]) -> PlumblineError:

@@ -17,6 +17,7 @@ from typing import Any
 
 from serve_app.cli.state import Phase, StateFolder
 from serve_app.errors import PlumblineError
+from serve_app.proxy import CALLBACK, CALLBACK_VARIABLE
 
 # The graph moves messages, not data sets; Ray's default would reserve a third of the memory.
 OBJECT_STORE_BYTES = 200 * 1024 * 1024
@@ -76,6 +77,8 @@ class Supervisor:
         # Ray reads how it authenticates and where it listens when it is imported.
         _use_own_token(self._state.path)
         os.environ[LOOPBACK_ONLY] = "0"
+        # Serve reads in its proxy's process what stands before it.
+        os.environ[CALLBACK_VARIABLE] = CALLBACK
         import ray
         from ray.serve._private.api import serve_start
 
