@@ -3,6 +3,7 @@
 import logging
 import re
 import sys
+from logging.handlers import WatchedFileHandler
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,8 @@ def configure_logging(level: str, file: Path | None, stage: str) -> None:
         handler.close()
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
     if file is not None:
-        handlers.append(logging.FileHandler(file, encoding="utf-8"))
+        # Six processes share the file: a rotation moves it away, and each opens the new one by itself.
+        handlers.append(WatchedFileHandler(file, encoding="utf-8"))
     for handler in handlers:
         handler.setFormatter(formatter)
         logger.addHandler(handler)

@@ -3,10 +3,14 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+from pydantic import ValidationError
+
 from deployments.generator.model_profile import ModelProfile, load_profile
 from deployments.prompt_builder.config import PromptConfig
 from deployments.prompt_builder.domain import DomainPack, load_domain
 from serve_app.contracts import SamplingParams, SemanticType
+from serve_app.errors import ConfigurationError
 from serve_app.paths import named_config, resolve
 from serve_app.pipeline import PipelineLimits
 from serve_app.service import ServiceConfig
@@ -31,7 +35,7 @@ def make_plan(settings: Settings, model_profile: str | None = None) -> AppPlan:
     """``model_profile`` (of the Serve config) is taken unless the environment or the settings file names one.
 
     Raises:
-        ConfigurationError: the model profile is wrong.
+        ConfigurationError: the model profile or the domain pack is wrong, or the model is not the profile's.
     """
     model = settings.model
     named = model.profile if "profile" in model.model_fields_set else (model_profile or model.profile)
@@ -39,16 +43,31 @@ def make_plan(settings: Settings, model_profile: str | None = None) -> AppPlan:
     profile = load_profile(named_config("models", named)).override(
         finetuned or model.name, model.quantization
     )
+    if profile.prompt_profile == "house" and not profile.is_local:
+        raise ConfigurationError(
+            f"MISTRAL_MODEL is {profile.model_id!r}, but the profile {named!r} asks in the house model's own "
+            "language. Unset MISTRAL_MODEL, or set PLUMBLINE_MODEL_PROFILE=mistral-7b-instruct."
+        )
     domain_folder = resolve(settings.domain.pack)
     return AppPlan(
         settings=settings,
         profile=profile,
         prompt=settings.prompt.model_copy(update={"profile": profile.prompt_profile}),
         service=_service(settings, sampling_of(profile.sampling, settings.generation)),
-        semantics=column_semantics(load_domain(domain_folder)),
+        semantics=column_semantics(_checked_domain(domain_folder)),
         domain_folder=domain_folder,
         data_folder=resolve(settings.server.data_dir),
     )
+
+
+def _checked_domain(folder: Path) -> DomainPack:
+    try:
+        return load_domain(folder)
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors())
+    except (yaml.YAMLError, OSError, UnicodeDecodeError) as error:
+        faults = " ".join(str(error).split())
+    raise ConfigurationError(f"The domain pack {folder / 'domain.yaml'} is wrong: {faults}.")
 
 
 def sampling_of(profile: SamplingParams, settings: GenerationSettings) -> SamplingParams:

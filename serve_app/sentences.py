@@ -26,12 +26,9 @@ def answer_sentence(result: ExecutionResult) -> str:
         column = result.columns[0]
         return f"{label(column.name)}: {', '.join(printed(row[0], column) for row in result.rows)}."
     if result.truncated:
-        total = "more" if result.total_count is None else f"{result.total_count:,}"
-        return (
-            f"The first {result.row_count:,} of {total} rows."
-            if total != "more"
-            else (f"The first {result.row_count:,} rows; there are more.")
-        )
+        if result.total_count is None:
+            return f"The first {result.row_count:,} rows; there are more."
+        return f"The first {result.row_count:,} of {result.total_count:,} rows."
     return f"{result.row_count:,} {'row' if result.row_count == 1 else 'rows'}."
 
 
@@ -77,6 +74,11 @@ def _number(number: Decimal, semantic: SemanticType) -> str:
 
 
 def _trimmed(number: Decimal) -> str:
-    """At most two decimals, and no zeros at their end."""
-    text = f"{number:,.2f}"
+    """At most two decimals, more where two would say zero of what is not; no zeros at their end."""
+    text = f"{number:,.2f}" if not number or abs(number) >= Decimal("0.01") else f"{round_small(number):f}"
     return text.rstrip("0").rstrip(".")
+
+
+def round_small(number: Decimal) -> Decimal:
+    """Two significant digits."""
+    return number.quantize(Decimal(1).scaleb(number.adjusted() - 1))

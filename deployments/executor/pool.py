@@ -26,7 +26,7 @@ from serve_app.errors import DatabaseUnavailable
 
 PooledConnection = asyncpg.pool.PoolConnectionProxy
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("plumbline.executor")
 
 APPLICATION_NAME = "plumbline"
 # Health and schema never wait behind queries, nor queries behind interrupted ones still being closed.

@@ -14,7 +14,7 @@ from deployments.generator.sequences import Sequence, SequenceGroup
 from serve_app.contracts import GeneratedText, Generation, MemoryUsage, SamplingParams
 from serve_app.errors import PlumblineError
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("plumbline.generator")
 
 
 @dataclass(slots=True)

@@ -19,7 +19,7 @@ from deployments.generator.checks import check_folder, check_memory, choose_devi
 from deployments.generator.model_profile import ModelProfile
 from serve_app.errors import ConfigurationError, ModelUnavailable
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("plumbline.generator")
 
 # Says for every layer and every call that int8 products are computed in float16.
 logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)

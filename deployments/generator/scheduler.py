@@ -21,7 +21,7 @@ from deployments.generator.loading import LoadedModel
 from deployments.generator.memory import MemoryMeter
 from serve_app.errors import GenerationFailed, ModelUnavailable, Overloaded, PlumblineError
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("plumbline.generator")
 
 CLOSE_TIMEOUT_S = 30.0
 MIN_RETRY_AFTER_S, MAX_RETRY_AFTER_S = 1.0, 60.0

@@ -29,7 +29,7 @@ from deployments.sql_validator.tree import index, single_select
 from serve_app.contracts import Caller, RejectedSql, SchemaSnapshot, StageHealth, ValidSql, Violation
 from serve_app.paths import PROJECT_ROOT
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("plumbline.sql_validator")
 
 POLICIES_FOLDER = PROJECT_ROOT / "configs" / "policies"
 

@@ -93,7 +93,9 @@ def call(method: str, url: str | None, path: str, body: dict[str, str] | None = 
 
     base = (url or running_url()).rstrip("/")
     try:
-        response = httpx.request(method, f"{base}{path}", json=body, timeout=TIMEOUT_S)
+        # The instance on this machine is never asked through a proxy of the environment.
+        proxied = url is not None
+        response = httpx.request(method, f"{base}{path}", json=body, timeout=TIMEOUT_S, trust_env=proxied)
     except (httpx.InvalidURL, httpx.UnsupportedProtocol):
         fail(f"{base!r} is not an HTTP address such as http://127.0.0.1:8000")
     except httpx.TimeoutException:

@@ -142,7 +142,8 @@ def wait_until_ready(instance: Instance, state: StateFolder, timeout_s: float, r
 def health(url: str) -> dict[str, Any] | None:
     """The body of /ready whatever its status; None if nothing answers there."""
     try:
-        body = httpx.get(f"{url}/ready", timeout=PROBE_TIMEOUT_S).json()
+        # On this machine: a proxy that the environment names for other hosts is not asked.
+        body = httpx.get(f"{url}/ready", timeout=PROBE_TIMEOUT_S, trust_env=False).json()
     except (httpx.HTTPError, ValueError):
         return None
     return body if isinstance(body, dict) else None

@@ -3,7 +3,6 @@
 import sys
 from typing import NoReturn
 
-EXIT_OK = 0
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_CLARIFICATION = 3
@@ -30,7 +29,3 @@ def result(text: str) -> None:
 def note(text: str) -> None:
     sys.stderr.write(text + "\n")
     sys.stderr.flush()
-
-
-def on_terminal() -> bool:
-    return sys.stdout.isatty()

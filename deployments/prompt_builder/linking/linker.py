@@ -31,7 +31,9 @@ from serve_app.contracts import SchemaSnapshot
 __all__ = ["LinkedQuestion", "Linker", "placeholder_vocabulary"]
 
 _MAX_QUESTION_CHARS: Final = 4000
-_WORDS_CACHED: Final = 200_000
+# Words of questions, each a few hundred bytes with its reading; a longer one is not worth keeping.
+_WORDS_CACHED: Final = 50_000
+_LONGEST_CACHED_CHARS: Final = 40
 
 
 class Linker:
@@ -83,6 +85,8 @@ class Linker:
 
     def _canonicalise(self, raw: str) -> tuple[str, ...]:
         words = self._reading(raw)
+        if len(raw) > _LONGEST_CACHED_CHARS:
+            return words
         if len(self._canonical) >= _WORDS_CACHED:
             self._canonical.clear()
         self._canonical[raw] = words

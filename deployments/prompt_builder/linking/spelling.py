@@ -11,7 +11,9 @@ from rapidfuzz.distance import OSA
 NAME_WEIGHT: Final = 100_000
 EVERYDAY_WEIGHT: Final = 10_000
 FREQUENT_WEIGHT: Final = 3_500
-_WORDS_CACHED: Final = 200_000
+_WORDS_CACHED: Final = 50_000
+# No word of a vocabulary is longer; what is comes from nobody's hand and is left as it is.
+_LONGEST: Final = 40
 _SHORTEST: Final = 4
 _NEIGHBOURS: Final = 12
 _PREFIXES: Final = ("un", "re", "non", "pre", "mis", "over", "under", "out", "sub")
@@ -62,6 +64,8 @@ class Speller:
 
     def correct(self, word: str) -> str:
         """The word itself if it is known or nothing is near enough."""
+        if len(word) > _LONGEST:
+            return word
         cached = self._cache.get(word)
         if cached is None:
             cached = self._respelled(word)

@@ -125,6 +125,13 @@ def test_trained_words_win_ties_in_spelling(schema: SchemaSnapshot, pack: Domain
     assert taught.link("zorgl", TODAY).text == "zorgle"
 
 
+def test_made_up_words_do_not_pile_up(linker: Linker) -> None:
+    made_up = "q" * 2000
+    assert made_up in linker.link(f"spend on {made_up}", TODAY).text
+    assert made_up not in linker._canonical
+    assert made_up not in linker._speller._cache
+
+
 def test_undated_months_follow_today(linker: Linker) -> None:
     for months_back in range(24):
         today = TODAY - timedelta(days=30 * months_back)

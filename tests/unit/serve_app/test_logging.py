@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from serve_app.contracts import Caller
 from serve_app.errors import ExecutionFailed
 from serve_app.logging import LOGGER, configure_logging, log_error
+from serve_app.paths import PROJECT_ROOT
 
 
 @pytest.fixture
@@ -40,6 +42,28 @@ def test_lines_are_json_with_time_level_and_deployment(tmp_path: Path) -> None:
     assert (line["message"], line["level"], line["deployment"]) == ("stage", "INFO", "Executor")
     assert (line["request_id"], line["question"]) == ("r", "¿Cuánto?")
     assert line["time"]
+
+
+def test_every_logger_of_the_project_is_below_the_configured_one() -> None:
+    files = [*(PROJECT_ROOT / "serve_app").rglob("*.py"), *(PROJECT_ROOT / "deployments").rglob("*.py")]
+    named = {
+        (file.name, name)
+        for file in files
+        for name in re.findall(r"= logging\.getLogger\(([^)]*)\)\n", file.read_text(encoding="utf-8"))
+    }
+    assert named
+    assert [found for found in named if not found[1].startswith(('"plumbline.', "LOGGER"))] == []
+
+
+@pytest.mark.usefixtures("restored")
+def test_a_file_that_is_moved_away_is_opened_anew(tmp_path: Path) -> None:
+    file = tmp_path / "log.jsonl"
+    configure_logging("INFO", file, "Executor")
+    logger = logging.getLogger("plumbline.executor")
+    logger.info("before")
+    file.rename(tmp_path / "log.jsonl.1")
+    logger.info("after")
+    assert [line["message"] for line in lines_of(file)] == ["after"]
 
 
 @pytest.mark.usefixtures("restored")

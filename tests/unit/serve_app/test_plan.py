@@ -35,6 +35,21 @@ def test_a_wrong_profile_is_a_configuration_error(tmp_path: Path) -> None:
         make_plan(load_settings({"PLUMBLINE_MODEL_PROFILE": str(wrong)}))
 
 
+def test_a_hub_model_is_not_asked_in_the_house_model_s_language() -> None:
+    settings = load_settings({"MISTRAL_MODEL": "mistralai/Mistral-7B-Instruct-v0.3"})
+    with pytest.raises(ConfigurationError, match="PLUMBLINE_MODEL_PROFILE=mistral-7b-instruct"):
+        make_plan(settings, "house")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"), [("name: [", "expected"), ("nam: x", "nam: Extra"), ("", "file: ")]
+)
+def test_a_wrong_domain_pack_is_a_configuration_error(tmp_path: Path, text: str, told: str) -> None:
+    (tmp_path / "domain.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigurationError, match=rf"domain\.yaml is wrong: .*{told}"):
+        make_plan(load_settings({"PLUMBLINE_DOMAIN_PACK": str(tmp_path)}))
+
+
 def test_sampling_is_the_profile_s_but_for_what_an_operator_set() -> None:
     profile = SamplingParams(temperature=0.0, candidates=4, max_new_tokens=128)
     assert sampling_of(profile, GenerationSettings()) == profile
