@@ -59,10 +59,12 @@ class ProxyMiddleware:
         try:
             await self._app(inner, receive, send_in_shape)
         except Exception:
-            # Serve's proxy lets some losses of a replica through; what has begun cannot be taken back.
+            # What has begun cannot be taken back.
             if started:
                 raise
             _log.warning("no answer from the ingress to %s", request_id, exc_info=True)
+        # Serve's proxy raises, or just returns, for some losses of a replica.
+        if not started:
             await refuse()
 
 

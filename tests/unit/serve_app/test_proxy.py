@@ -16,6 +16,8 @@ async def proxy(scope: Scope, receive: Receive, send: Send) -> None:
     response: Response = JSONResponse(request.headers.items())
     if status == "lost":
         raise ConnectionError
+    if status == "silent":
+        return
     if status.isdecimal():
         response = PlainTextResponse("Internal Server Error", int(status))
     await response(scope, receive, send)
@@ -51,7 +53,7 @@ async def test_clients_cannot_set_the_timers_of_the_proxy_nor_an_unreadable_id()
 
 async def test_a_lost_ingress_is_a_refusal_in_the_documented_shape() -> None:
     async with client() as http:
-        for status in (404, 500, 503, "lost"):
+        for status in (404, 500, 503, "lost", "silent"):
             response = await http.post(f"/{status}", headers={"x-request-id": "r1"})
             assert response.status_code == 503
             assert response.headers["retry-after"] == "5"
