@@ -1,6 +1,7 @@
 """What the HTTP routes do, without HTTP: one method a call, plain objects in and out."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -41,6 +42,8 @@ from serve_app.pipeline import PipelineLimits, Stages, answer, answer_events, re
 from serve_app.sentences import answer_sentence
 from serve_app.settings.tree import FeatureSettings, LimitSettings
 from serve_app.trace import Trace
+
+_log = logging.getLogger("plumbline.service")
 
 # A stage that does not say how it is within this long counts as not serving.
 HEALTH_TIMEOUT_S = 5.0
@@ -170,9 +173,12 @@ class ChatService:
         try:
             async with self.admission.place(self._patience_s):
                 result = await self._checked_run(request.sql, caller, trace, violations)
+            trace.outcome = "answer"
         except Exception as error:
             return self._failed(error, trace, is_question=False, violations=violations)
-        trace.outcome = "answer"
+        finally:
+            # Not "query": that is one line for each question.
+            _log.info("sql", extra=trace.query_record())
         body = ChatResponse(
             success=True,
             data=result_data(result),

@@ -114,7 +114,7 @@ class Trace:
         }
 
     def metadata(self) -> dict[str, Any]:
-        """The part that callers see, without the columns."""
+        """The part that callers see; whoever has a result puts its columns in."""
         return {
             "request_id": self.question.request_id,
             "outcome": self.outcome,
@@ -130,4 +130,5 @@ class Trace:
             "query_spec": self.query_spec,
             "gpu_memory": self.memory.model_dump() if self.memory else None,
             "warnings": list(self.warnings),
+            "columns": [],
         }

@@ -17,6 +17,8 @@ from deployments.prompt_builder.config import PromptConfig
 from deployments.sql_validator.config import ValidatorConfig
 from serve_app.paths import named_config, resolve
 
+STORES = ("postgresql", "postgres", "sqlite")
+
 
 class Section(BaseModel):
     """Base of all sections: immutable, and an unknown key is an error."""
@@ -105,6 +107,15 @@ class StoreSettings(Section):
         default=None,
         description="URL of the conversation store (postgresql+asyncpg://…); unset: SQLite in data_dir",
     )
+
+    @field_validator("url")
+    @classmethod
+    def _url_is_a_store(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and urlsplit(url.get_secret_value()).scheme.split("+")[0] not in STORES:
+            raise ValueError(
+                "allowed: postgresql://user:password@host:port/database or sqlite:////path/to/file.db"
+            )
+        return url
 
 
 class DatabaseSettings(Section):

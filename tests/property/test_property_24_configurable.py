@@ -18,6 +18,7 @@ REAL = {
     "model.profile": "mistral-7b-instruct",
     "model.use_finetuned": "false",
     "database.url": "postgresql://u:p@h/d",
+    "store.url": "postgresql://u:p@h/store",
     "database.supabase_url": None,
     "domain.pack": "configs/domains/construction",
     "policy.name": "restricted",

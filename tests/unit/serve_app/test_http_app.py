@@ -423,6 +423,16 @@ def make_valid(sql: str) -> Any:
     return FakeValidator()._verdict_of(sql)
 
 
+async def test_sql_that_a_person_ran_is_logged(
+    client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "plumbline.service")
+    await client.post("/api/sql/run", json={"sql": "SELECT 1", "user_id": "ann"})
+    (record,) = [r.__dict__ for r in caplog.records if r.getMessage() == "sql"]
+    assert (record["user_id"], record["sql"], record["row_count"]) == ("ann", "SELECT 1", 1)
+    assert record["outcome"] == "answer"
+
+
 async def test_a_database_error_of_run_sql_is_told_without_driver_text_and_is_no_question() -> None:
     stages = make_stages(executor=FakeExecutor(lambda _: ExecutionFailed(detail="relation secret")))
     async with client_of(make_service(stages)) as http:

@@ -95,6 +95,7 @@ def test_rules_across_fields_are_told_beside_wrong_fields() -> None:
     "secret",
     [
         {"DATABASE_URL": "mysql://ann:hunter2@db/x"},
+        {"PLUMBLINE_STORE_URL": "mysql://ann:hunter2@db/x"},
         {"SUPABASE_URL": "https://abc.supabase.co", "SUPABASE_KEY": "eyJhunter2"},
         {"DATABASE_URL": "postgresql://ann:hunter2@db/x", "MISTRAL_TOP_K": "-1"},
     ],
