@@ -25,6 +25,11 @@ PROBE_TIMEOUT_S = 10.0
 # Serve drains for up to 20 s, Ray ends its processes in a few more.
 STOP_TIMEOUT_S = 60.0
 KILL_TIMEOUT_S = 10.0
+# Serve kills a proxy that does not answer within 5 s, later 10 s: too short for the start on a busy machine.
+PROXY_PATIENCE = {
+    "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60",
+    "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "30",
+}
 
 Report = Callable[[str], None]
 
@@ -92,7 +97,8 @@ def _environment(settings: Settings, state: StateFolder) -> dict[str, str]:
         name: value for name, value in os.environ.items() if name not in ("RAY_ADDRESS", "RAY_TMPDIR")
     }
     environment["PLUMBLINE_DATA_DIR"] = str(state.path)
-    environment.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    for name, value in (PROXY_PATIENCE | {"RAY_USAGE_STATS_ENABLED": "0"}).items():
+        environment.setdefault(name, value)
     if settings.logging.file is None:
         environment["LOG_FILE"] = str(state.logs / "plumbline.jsonl")
     else:
