@@ -10,6 +10,7 @@ from typing import Literal
 import psutil
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from serve_app.errors import ConfigurationError
 from serve_app.paths import resolve
 from serve_app.settings import Settings
 
@@ -83,7 +84,7 @@ class StateFolder:
         """The recorded instance, running or not."""
         try:
             return Instance.model_validate_json((self.path / "instance.json").read_text())
-        except (FileNotFoundError, ValidationError):
+        except (FileNotFoundError, NotADirectoryError, ValidationError):
             return None
 
     def running(self) -> Instance | None:
@@ -100,7 +101,7 @@ class StateFolder:
     def phase(self) -> Phase | None:
         try:
             return Phase.model_validate_json((self.path / "phase.json").read_text())
-        except (FileNotFoundError, ValidationError):
+        except (FileNotFoundError, NotADirectoryError, ValidationError):
             return None
 
     def write_phase(self, phase: Phase) -> None:
@@ -108,9 +109,20 @@ class StateFolder:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Held while an instance is started or stopped, so that two commands never do so at once."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        with (self.path / "instance.lock").open("w") as handle:
+        """Held while an instance is started or stopped, so that two commands never do so at once.
+
+        Raises:
+            ConfigurationError: the folder cannot be made or written.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            handle = (self.path / "instance.lock").open("w")
+        except OSError as error:
+            raise ConfigurationError(
+                f"the data folder {str(self.path)!r} cannot be used ({error.strerror}); "
+                "choose another with PLUMBLINE_DATA_DIR"
+            ) from error
+        with handle:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
 

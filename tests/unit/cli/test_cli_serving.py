@@ -93,6 +93,18 @@ def test_a_taken_port_is_one_line(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> 
     assert "PLUMBLINE_PORT" in ended.error_line
 
 
+def test_a_data_folder_that_cannot_be_is_one_line(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("PLUMBLINE_DATA_DIR", str(tmp_path / "file"))
+    for command in ("up", "down"):
+        ended = cli(command)
+        assert ended.code == 2
+        assert "PLUMBLINE_DATA_DIR" in ended.error_line
+    assert "does not run" in cli("status").out
+
+
 def test_a_second_up_says_where_the_first_is(
     cli: Cli, server: Server, state: StateFolder, tmp_path: Path
 ) -> None:
