@@ -1,0 +1,61 @@
+"""What the README says is true: settings, commands, routes, metrics, files."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from serve_app import metrics
+from serve_app.settings.registry import readme_table
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+METRIC = re.compile(r"(mistral|plumbline)_\w+")
+NAMED_FILES = sorted(set(re.findall(r"`((?:serve_app|deployments|configs|tests)/[\w/.-]+)`", README)))
+
+
+def fenced(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+
+
+def test_the_configuration_table_is_the_settings_own() -> None:
+    table = README.split("<!-- settings -->\n")[1].split("\n<!-- /settings -->")[0]
+    assert table.strip() == readme_table().strip(), "paste serve_app.settings.registry.readme_table() there"
+
+
+def test_every_make_target_exists() -> None:
+    commands = "\n".join(fenced("sh") + re.findall(r"`([^`\n]+)`", README))
+    named = set(re.findall(r"\bmake ([a-z]+)\b", commands))
+    assert named
+    assert named <= set(re.findall(r"^([a-z]+):", MAKEFILE, re.MULTILINE))
+
+
+def test_every_command_exists() -> None:
+    from typer.main import get_command
+
+    from serve_app.cli.app import app
+
+    known = set(get_command(app).commands)  # type: ignore[attr-defined]
+    named = set(re.findall(r"(?:bin/|`)plumbline ([a-z-]+)", README))
+    assert named
+    assert named <= known
+
+
+def test_every_metric_is_documented() -> None:
+    names = {value for value in vars(metrics).values() if isinstance(value, str) and METRIC.fullmatch(value)}
+    assert names
+    assert all(f"`{name}`" in README for name in names)
+
+
+def test_every_posted_body_is_json() -> None:
+    bodies = re.findall(r"-d '(.+?)'", README)
+    assert bodies
+    for body in bodies:
+        json.loads(body)
+
+
+@pytest.mark.parametrize("path", NAMED_FILES)
+def test_every_named_file_exists(path: str) -> None:
+    assert (ROOT / path).exists()
