@@ -52,7 +52,7 @@ SHAPES: dict[Size, RandomShape] = {
             layers=2,
             attention_heads=4,
             key_value_heads=2,
-            max_positions=512,
+            max_positions=16_384,
         ),
         vocab_size=400,
         dtype=torch.float32,

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import httpx
 import pytest
+import yaml
 
 from deployments.executor.embedded import EmbeddedDatabase
+from serve_app.cli.instance import PROXY_PATIENCE
 from tests.cli_support import free_port
 from tests.serve_support import CONCURRENT, QUEUED, Graph
 
@@ -22,12 +24,20 @@ def graph(sample_database: EmbeddedDatabase) -> Iterator[Graph]:
     # Imported late, so that collecting these tests does not cost seconds.
     import ray
     from ray import serve
-    from tiny_model import write_tiny_profile
+    from tiny_models import tiny_profile
 
     from serve_app.app import build_app
     from serve_app.app_args import AppArgs
 
     folder = Path(tempfile.mkdtemp(prefix="plumbline-serve-"))
+    profile = folder / "tiny.yaml"
+    model = tiny_profile(
+        prompt_profile="instruction",
+        prompt_format="chat",
+        context_tokens=16_384,
+        sampling={"max_new_tokens": 8, "temperature": 0.0},
+    )
+    profile.write_text(yaml.safe_dump(model.model_dump(mode="json")), encoding="utf-8")
     settings = {
         "DATABASE_URL": sample_database.dsn,
         "LOG_FILE": str(folder / "log.jsonl"),
@@ -36,11 +46,11 @@ def graph(sample_database: EmbeddedDatabase) -> Iterator[Graph]:
         "PLUMBLINE_EXECUTOR_STATEMENT_TIMEOUT_S": "10",
         "PLUMBLINE_LIMITS_MAX_CONCURRENT_QUESTIONS": str(CONCURRENT),
         "PLUMBLINE_LIMITS_MAX_QUEUED_QUESTIONS": str(QUEUED),
-        "PLUMBLINE_MODEL_PROFILE": str(write_tiny_profile(folder)),
+        "PLUMBLINE_MODEL_PROFILE": str(profile),
         # Workers inherit the driver's environment; tokens would only lock out a second local client.
         "RAY_AUTH_MODE": "disabled",
         "OMP_NUM_THREADS": "1",
-    }
+    } | PROXY_PATIENCE
     before = {name: os.environ.get(name) for name in settings}
     os.environ.update(settings)
     ray.init(
