@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 
 def heading(title: str) -> None:
-    print(f"\n{title:<44} {'calls':>6} {'p50 ms':>9} {'p95 ms':>9} {'per s':>9}", flush=True)
+    print(f"\n{title}\n  {'':<42} {'calls':>6} {'p50 ms':>9} {'p95 ms':>9} {'per s':>9}", flush=True)
 
 
 def line(name: str, calls_s: Sequence[float], elapsed_s: float, note: str = "") -> None:
