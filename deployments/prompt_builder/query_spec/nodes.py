@@ -82,11 +82,15 @@ class ColumnRef:
 
 @dataclass(frozen=True, slots=True)
 class NumberLiteral:
+    """A number as written."""
+
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class TextLiteral:
+    """A text of a closed list, such as a category."""
+
     value: str
 
 
@@ -99,11 +103,13 @@ class Placeholder:
 
 @dataclass(frozen=True, slots=True)
 class Today:
-    pass
+    """The day on which is asked."""
 
 
 @dataclass(frozen=True, slots=True)
 class Arithmetic:
+    """Two values added, subtracted, multiplied or divided."""
+
     operator: Literal["+", "-", "*", "/"]
     left: "Expr"
     right: "Expr"
@@ -125,6 +131,8 @@ class Aggregate:
 
 @dataclass(frozen=True, slots=True)
 class Window:
+    """A value of a group set against those of the other groups: running sum, change, share, rank."""
+
     name: WindowName
     argument: "Expr"
     per: "tuple[Expr, ...]" = ()
@@ -132,29 +140,39 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class DateBucket:
+    """The period in which a date falls, or a part of it such as its weekday."""
+
     part: DatePart
     argument: "Expr"
 
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
+    """The range between bounds in which a number falls."""
+
     argument: "Expr"
     bounds: "tuple[Expr, ...]"
 
 
 @dataclass(frozen=True, slots=True)
 class Function:
+    """A function of the language, of values of one row."""
+
     name: Literal["coalesce", "abs"]
     arguments: "tuple[Expr, ...]"
 
 
 @dataclass(frozen=True, slots=True)
 class Flag:
+    """Whether a condition holds, as a value."""
+
     condition: "Condition"
 
 
 @dataclass(frozen=True, slots=True)
 class Subquery:
+    """The rows of another specification, to aggregate over."""
+
     spec: "QuerySpec"
 
 
@@ -177,6 +195,8 @@ Expr = (
 
 @dataclass(frozen=True, slots=True)
 class Compare:
+    """Two values compared."""
+
     operator: Comparison
     left: Expr
     right: Expr
@@ -203,6 +223,8 @@ class InDates:
 
 @dataclass(frozen=True, slots=True)
 class Between:
+    """A value within bounds, both included."""
+
     argument: Expr
     low: Expr
     high: Expr
@@ -210,12 +232,16 @@ class Between:
 
 @dataclass(frozen=True, slots=True)
 class IsNull:
+    """A value that is missing, or not."""
+
     argument: Expr
     negated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class TextMatch:
+    """A text that contains or starts with another."""
+
     kind: Literal["contains", "starts"]
     argument: Expr
     value: Expr
@@ -223,6 +249,8 @@ class TextMatch:
 
 @dataclass(frozen=True, slots=True)
 class Exists:
+    """Rows of a child table that exist, or do not."""
+
     table: str
     conditions: "tuple[Condition, ...]" = ()
     negated: bool = False
@@ -238,6 +266,8 @@ class Predicate:
 
 @dataclass(frozen=True, slots=True)
 class AnyOf:
+    """At least one of several conditions."""
+
     conditions: "tuple[Condition, ...]"
 
 
@@ -250,6 +280,8 @@ class AllOf:
 
 @dataclass(frozen=True, slots=True)
 class Negation:
+    """A condition that does not hold."""
+
     condition: "Condition"
 
 
@@ -262,6 +294,8 @@ Node = Expr | Condition
 
 @dataclass(frozen=True, slots=True)
 class SortKey:
+    """What rows are ordered by, and which way."""
+
     expression: Expr
     descending: bool = False
 
