@@ -6,10 +6,12 @@ Ray is told nothing of other clusters on the machine: own temporary folder, own 
 interface, own token. It ends on SIGTERM or SIGINT, first Serve (requests in flight finish), then Ray.
 """
 
+import fcntl
 import os
 import secrets
 import signal
 import sys
+import tempfile
 import threading
 import traceback
 from pathlib import Path
@@ -35,6 +37,31 @@ class StartFailed(Exception):
     """The graph did not come up; the message is for the operator."""
 
 
+def claim_port(port: int) -> int:
+    """Hold the port for this process; the descriptor of the lock, which ends with the process.
+
+    Serve lets several proxies share a port, so two instances that start at the same time would answer each
+    other's requests without noticing.
+
+    Raises:
+        StartFailed: another instance holds the port.
+    """
+    path = Path(tempfile.gettempdir()) / f"plumbline-port-{port}.lock"
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CREAT, 0o644)
+    except PermissionError:
+        # Another user's file in a shared folder may be read, but not opened for creation.
+        descriptor = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise StartFailed(
+            f"another Plumbline instance uses port {port}; stop it, or choose another with PLUMBLINE_PORT"
+        ) from None
+    return descriptor
+
+
 class Supervisor:
     """Starts everything, watches it, and ends it."""
 
@@ -44,6 +71,7 @@ class Supervisor:
         self._port = port
         self._state = state
         self._stop = threading.Event()
+        self._claim: int | None = None
         self._ray_folder = ray_folder
 
     def run(self) -> int:
@@ -73,6 +101,7 @@ class Supervisor:
         return 1
 
     def _start(self) -> None:
+        self._claim = claim_port(self._port)
         self._phase("loading Ray")
         # Ray reads how it authenticates and where it listens when it is imported.
         _use_own_token(self._state.path)
