@@ -25,7 +25,13 @@ def test_down_leaves_no_process_and_a_new_start_finds_the_data(running: Operator
 
     command = [sys.executable, "-m", "serve_app.cli", "up"]
     foreground = subprocess.Popen(
-        command, env=running.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        env=running.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell ignores SIGINT in what it starts in the background, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert foreground.stdout is not None
     assert foreground.stdout.readline() == f"{running.url}\n"
