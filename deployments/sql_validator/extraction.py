@@ -20,7 +20,8 @@ _LONGEST_OUTPUT = 40_000
 _MOST_STARTS = 40
 _MOST_ENDS = 60
 
-_FENCE = re.compile(r"```[ \t]*[A-Za-z0-9_+-]*[ \t]*\r?\n?")
+# At the start of a line: three backticks within a string literal open nothing.
+_FENCE = re.compile(r"(?m)^[ \t]*```[ \t]*[A-Za-z0-9_+-]*[ \t]*\r?\n?")
 _FENCE_END = re.compile("```")
 _START = re.compile(r"(?<![\w.$'\"])(?:select|with)\b|\((?=[\s(]*(?:select|with)\b)", re.IGNORECASE)
 _OTHER_START = re.compile(
