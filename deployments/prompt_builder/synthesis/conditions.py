@@ -281,8 +281,10 @@ class ConditionSampler:
         if self.rng.random() < 0.12:
             drawn = {s.value: s for s in (number_slot(self.rng, semantic, unit) for _ in range(8))}
             slots = sorted(list(drawn.values())[:2], key=lambda s: float(s.value))
-            low, high = (self.slots.add(s) for s in slots)
-            return Cond("between", table, name, Between(ref, low, high), (low, high))
+            # Where few numbers are usual, all draws may be one and the same, which bounds nothing.
+            if len(slots) == 2:
+                low, high = (self.slots.add(s) for s in slots)
+                return Cond("between", table, name, Between(ref, low, high), (low, high))
         key = self.rng.choice(("more", "more", "more", "less", "less", "at_least", "at_most", "equal"))
         if key == "equal" and self.rng.random() < 0.6:
             key = "more"
