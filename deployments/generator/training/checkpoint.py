@@ -1,6 +1,7 @@
 """A run's state on disk: one file, replaced atomically."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -74,7 +75,7 @@ def save_checkpoint(
     config: TrainingConfig,
     state: TrainingState,
     model: MistralForCausalLM,
-    optimizer: torch.optim.Optimizer,
+    optimizers: Sequence[torch.optim.Optimizer],
 ) -> None:
     """Write beside the old checkpoint, then rename over it."""
     staging = work / (CHECKPOINT_FILE + ".new")
@@ -83,7 +84,7 @@ def save_checkpoint(
             "settings": deciding_settings(config),
             "state": _STATE.dump_python(state, mode="json"),
             "model": model.state_dict(),
-            "optimizer": optimizer.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in optimizers],
             "torch_rng": torch.get_rng_state(),
         },
         staging,

@@ -51,9 +51,15 @@ class TokenizerConfig(TrainingModel):
 
 
 class OptimizationConfig(TrainingModel):
-    """AdamW with linear warm-up and linear decay, ended by steps or by time, whichever comes first."""
+    """Linear warm-up and linear decay, ended by steps or by time, whichever comes first."""
 
-    learning_rate: float = Field(default=1.5e-3, gt=0, description="Peak learning rate")
+    optimizer: Literal["muon", "adamw"] = Field(
+        default="muon",
+        description="Of the matrices; embeddings and norms always take AdamW. At equal time on a CPU, Muon "
+        "learns about twice as fast from these short sequences",
+    )
+    learning_rate: float = Field(default=1.5e-3, gt=0, description="Peak learning rate of AdamW")
+    matrix_learning_rate: float = Field(default=0.02, gt=0, description="Peak learning rate of Muon")
     final_learning_rate_fraction: float = Field(
         default=0.02, ge=0, le=1, description="Of the peak, at the end"
     )
@@ -61,6 +67,7 @@ class OptimizationConfig(TrainingModel):
     weight_decay: float = Field(default=0.05, ge=0, description="On matrices only, embeddings excepted")
     beta1: float = Field(default=0.9, ge=0, lt=1, description="AdamW first moment")
     beta2: float = Field(default=0.98, ge=0, lt=1, description="AdamW second moment")
+    momentum: float = Field(default=0.95, ge=0, lt=1, description="Nesterov momentum of Muon")
     gradient_clip: float = Field(default=1.0, gt=0, description="Largest global gradient norm")
     max_steps: int | None = Field(default=None, ge=1, description="Optimizer steps")
     time_budget_s: float | None = Field(

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import MistralForCausalLM, PreTrainedTokenizerFast
@@ -97,11 +98,11 @@ def train(
     return trainer.finish(out_dir, evaluate, description)
 
 
-def learning_rate(config: OptimizationConfig, step: int, fraction: float) -> float:
-    """Linear warm-up by steps, linear decay by the fraction of the run that is done."""
+def learning_rate_part(config: OptimizationConfig, step: int, fraction: float) -> float:
+    """Part of the peak learning rates: linear warm-up by steps, linear decay by the run's done fraction."""
     warmup = min(1.0, (step + 1) / config.warmup_steps) if config.warmup_steps else 1.0
     floor = config.final_learning_rate_fraction
-    return config.learning_rate * warmup * (floor + (1 - floor) * (1 - min(fraction, 1.0)))
+    return warmup * (floor + (1 - floor) * (1 - min(fraction, 1.0)))
 
 
 class Trainer:
@@ -133,10 +134,12 @@ class Trainer:
             # For some 20 tokens a sequence, plain matrix products take a third of the fused kernel's backward
             # pass.
             self._model.set_attn_implementation("eager")
-        self._optimizer = _optimizer(self._model, config.optimization)
+        self._optimizers = _optimizers(self._model, config.optimization)
+        self._peaks = [[group["lr"] for group in o.param_groups] for o in self._optimizers]
         if saved is not None:
             self._model.load_state_dict(saved["model"])
-            self._optimizer.load_state_dict(saved["optimizer"])
+            for optimizer, state in zip(self._optimizers, saved["optimizers"], strict=True):
+                optimizer.load_state_dict(state)
             torch.set_rng_state(saved["torch_rng"])
         self._stream = BatchStream(
             pairs,
@@ -181,7 +184,7 @@ class Trainer:
             self._stream.close()
 
     def checkpoint(self) -> None:
-        save_checkpoint(self._work, self._config, self._state, self._model, self._optimizer)
+        save_checkpoint(self._work, self._config, self._state, self._model, self._optimizers)
 
     def finish(self, out_dir: Path, evaluate: Evaluate | None, description: str) -> TrainingRun:
         """Last evaluation, the model's folder and its record; then the checkpoint is no longer needed."""
@@ -246,19 +249,21 @@ class Trainer:
         return max(by_steps, by_time)
 
     def _step(self, batch: Batch) -> None:
-        rate = learning_rate(self._config.optimization, self._state.step, self._fraction())
-        for group in self._optimizer.param_groups:
-            group["lr"] = rate
+        part = learning_rate_part(self._config.optimization, self._state.step, self._fraction())
+        for optimizer, peaks in zip(self._optimizers, self._peaks, strict=True):
+            for group, peak in zip(optimizer.param_groups, peaks, strict=True):
+                group["lr"] = peak * part
         loss = self._loss(batch)
-        self._optimizer.zero_grad(set_to_none=True)
+        self._model.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self._model.parameters(), self._config.optimization.gradient_clip)
-        self._optimizer.step()
+        for optimizer in self._optimizers:
+            optimizer.step()
         self._loss_sum += loss.detach()
         self._state.step += 1
         self._state.sequences += len(batch.ids)
         self._state.tokens += batch.tokens
-        self._state.learning_rate = rate
+        self._state.learning_rate = self._config.optimization.learning_rate * part
 
     def _loss(self, batch: Batch) -> torch.Tensor:
         """Weighted mean over the tokens with a weight; only their logits are computed."""
@@ -341,13 +346,20 @@ def _device(config: TrainingConfig) -> torch.device:
     return torch.device(config.device)
 
 
-def _optimizer(model: MistralForCausalLM, config: OptimizationConfig) -> torch.optim.AdamW:
-    """Weight decay for matrices; norms and the (tied) embeddings go without."""
+def _optimizers(model: MistralForCausalLM, config: OptimizationConfig) -> list[torch.optim.Optimizer]:
+    """Weight decay for matrices; norms and the (tied) embeddings go without.
+
+    Muon is that of Jordan et al. 2024 (momentum, orthogonalized), for the matrices inside the blocks alone.
+    """
     embedding = model.get_input_embeddings().weight
-    decayed = [p for p in model.parameters() if p.ndim >= 2 and p is not embedding]
+    matrices = [p for p in model.parameters() if p.ndim >= 2 and p is not embedding]
     others = [p for p in model.parameters() if p.ndim < 2 or p is embedding]
-    groups = [
-        {"params": decayed, "weight_decay": config.weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(config.beta1, config.beta2), fused=True)
+    adam: list[dict[str, Any]] = [{"params": others, "weight_decay": 0.0}]
+    found: list[torch.optim.Optimizer] = []
+    if config.optimizer == "muon":
+        rate, decay, momentum = config.matrix_learning_rate, config.weight_decay, config.momentum
+        found.append(torch.optim.Muon(matrices, lr=rate, weight_decay=decay, momentum=momentum))
+    else:
+        adam.append({"params": matrices, "weight_decay": config.weight_decay})
+    betas = (config.beta1, config.beta2)
+    return [*found, torch.optim.AdamW(adam, lr=config.learning_rate, betas=betas, fused=True)]

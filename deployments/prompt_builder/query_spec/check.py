@@ -37,7 +37,7 @@ from deployments.prompt_builder.query_spec.nodes import (
     Today,
     Window,
 )
-from deployments.prompt_builder.query_spec.walk import row_nodes
+from deployments.prompt_builder.query_spec.walk import row_nodes, walk
 
 _ISO_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 _DATES: Final[frozenset[Kind]] = frozenset({"date", "timestamp"})
@@ -274,6 +274,8 @@ class _Checker:
             raise SpecError("distinct without a value", None, "count(distinct column)")
         if isinstance(node.argument, Subquery):
             return self.count_of_spec(node, node.argument)
+        if node.by and not any(isinstance(inner, Aggregate) for inner in walk(node.argument)):
+            raise SpecError(f"by in {node.name} of no aggregate", None, "avg(sum(column) by key)")
         table = anchor(node, self.bases[0], self.context)
         if table != self.bases[0] and not self.context.is_descendant(table, self.bases[0]):
             raise SpecError(f"{node.name} over {table} for rows of {self.bases[0]}", None, self.descendants())

@@ -76,7 +76,7 @@ class PairStream:
     def _pair(self, seed: int, index: int) -> tuple[Example, str, str]:
         rng = random.Random(f"{seed}:{index}")
         for _ in range(_MAX_TRIES if self.part == "train" else _MAX_TRIES * HELD_OUT_SHARE):
-            example = self.synthesizer.draw(rng)
+            example = self.synthesizer.draw(rng, index)
             if example is None or (self.part == "held_out") != held_out(example.linked.text):
                 continue
             try:

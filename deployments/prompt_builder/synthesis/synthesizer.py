@@ -30,10 +30,11 @@ from deployments.prompt_builder.synthesis.unanswerable import request
 from deployments.prompt_builder.synthesis.world import build_world
 from deployments.prompt_builder.synthesis.writers import PhrasingLibrary, Turn, earlier
 from serve_app.contracts import Link, SchemaSnapshot
+from serve_app.paths import PROJECT_ROOT
 
 _CHANGE_TRIES = 6
 _EXTENDED = 0.15
-MIXTURE_FILE = Path(__file__).parent / "mixture.yaml"
+MIXTURE_FILE = PROJECT_ROOT / "configs" / "models" / "house" / "mixture.yaml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ class Tally:
 
 
 def read_mixture(path: Path) -> dict[str, Any]:
-    """Weights of sources, shapes and follow-ups."""
+    """Weights of sources (by phase of the curriculum), shapes and follow-ups."""
     found: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
     return found
 
@@ -98,9 +99,12 @@ class Synthesizer:
             self.folder, self.linker, self.lexicon, self.context, self.today, self.without_writers
         )
 
-    def draw(self, rng: random.Random) -> Example | None:
-        """One example, or None where the draw came to nothing (counted in `tally`)."""
-        sources = self.mixture["sources"]
+    def draw(self, rng: random.Random, index: int = 0) -> Example | None:
+        """One example, or None where the draw came to nothing (counted in `tally`).
+
+        ``index``: the example's place in the stream, which decides the phase of the curriculum.
+        """
+        sources = self._sources(index)
         source = rng.choices(list(sources), list(sources.values()))[0]
         if source == "writers":
             return self.writer(rng)
@@ -112,6 +116,12 @@ class Synthesizer:
             return self.unanswerable(rng)
         names, weights = self._shapes
         return self.shape(rng, rng.choices(names, weights)[0])
+
+    def _sources(self, index: int) -> dict[str, float]:
+        phases = self.mixture["curriculum"]
+        phase = next((p for p in phases if "until" in p and index < p["until"]), phases[-1])
+        sources: dict[str, float] = phase["sources"]
+        return sources
 
     def writer(self, rng: random.Random) -> Example | None:
         """A varied question by a person."""

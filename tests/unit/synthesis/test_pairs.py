@@ -54,7 +54,7 @@ def test_the_report_counts_what_was_drawn() -> None:
 
 def test_a_stream_that_gives_nothing_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = _stream()
-    monkeypatch.setattr(type(stream.synthesizer), "draw", lambda self, rng: None)
+    monkeypatch.setattr(type(stream.synthesizer), "draw", lambda self, rng, index: None)
 
     with pytest.raises(SynthesisError, match="drop report"):
         next(stream(0, 0))

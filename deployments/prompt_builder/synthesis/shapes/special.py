@@ -279,11 +279,9 @@ class SpecialShapes(SideShapes):
         if dimension is None or measure is None or measure.name not in ("sum", "count"):
             return None
         conditions = self.some(table, FEW, dimension)
-        inner = measure.expression
-        assert isinstance(inner, Aggregate)
-        grouped = Aggregate(inner.name, inner.argument, by=(dimension.expression,))
+        average = Aggregate("avg", measure.expression, by=(dimension.expression,))
         where = (*nodes_of(conditions), *self.kept(table, (dimension,), conditions))
-        spec = QuerySpec(table, (Aggregate("avg", grouped),), where=where)
+        spec = QuerySpec(table, (average,), where=where)
         return Plan("rate", table, spec, conditions, (measure,), (dimension,))
 
     def shape_yearly(self) -> Plan | None:

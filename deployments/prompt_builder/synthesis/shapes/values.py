@@ -143,12 +143,8 @@ class ValueShapes(RowShapes):
         if bucket is None or measure is None or measure.name not in ("sum", "count", "countd"):
             return None
         conditions = self.some(table)
-        inner = measure.expression
-        assert isinstance(inner, Aggregate)
-        grouped = Aggregate(
-            inner.name, inner.argument, inner.table, inner.distinct, inner.conditions, by=(bucket.expression,)
-        )
-        spec = QuerySpec(table, (Aggregate("avg", grouped),), where=nodes_of(conditions))
+        average = Aggregate("avg", measure.expression, by=(bucket.expression,))
+        spec = QuerySpec(table, (average,), where=nodes_of(conditions))
         return Plan("nested", table, spec, conditions, (measure,), (bucket,))
 
     def shape_bucket(self) -> Plan | None:
