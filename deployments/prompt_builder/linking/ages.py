@@ -26,11 +26,21 @@ def age(words: list[str], i: int, quantity: Callable[[int], Quantity | None]) ->
     """The days on which began what has the age told at ``i``; "aged" before or "old" behind shows one."""
     aged = words[i] == "aged"
     j = i + aged
+    if _in_list(words, j):
+        return None
     found = _limited(words, j, quantity) or _ranged(words, j, quantity)
     if found is None:
         return None
     old = words[found.end : found.end + 1] == ["old"]
     return Found(found.end + old, found.period) if old or aged else None
+
+
+def _in_list(words: list[str], i: int) -> bool:
+    """Whether a number at ``i`` is a bound of several: "at 30, 60 and 90 days old"."""
+    if not words[i : i + 1] or not words[i][0].isdigit() or i == 0:
+        return False
+    k = i - 2 if words[i - 1] in {",", "and", "or"} else i - 1
+    return words[i - 1] == "at" or (k >= 0 and words[k].isdigit())
 
 
 def _limited(words: list[str], j: int, quantity: Callable[[int], Quantity | None]) -> Found | None:

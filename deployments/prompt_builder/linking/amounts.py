@@ -4,7 +4,7 @@ Words that only give the unit ("dollars", "percent", "hours") belong to the numb
 counts as percent, so that "a fifth of the budget" and "20% of the budget" are one.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final, Literal
 
@@ -14,6 +14,7 @@ from deployments.prompt_builder.linking.numerals import (
     TENS,
     UNITS,
     digits_number,
+    spoken_decimals,
     words_number,
 )
 from deployments.prompt_builder.linking.reading import WEEKDAYS
@@ -24,9 +25,9 @@ Kind = Literal[
 ]
 
 # fmt: off
-_UNIT_WORDS: Final[dict[str, Kind]] = {
+UNIT_KINDS: Final[dict[str, Kind]] = {
     "dollars": "money", "dollar": "money", "bucks": "money", "buck": "money", "usd": "money", "grand":
-    "money",
+    "money", "euro": "money", "euros": "money", "eur": "money",
     "percent": "percent", "percentage": "percent", "points": "percent", "hour": "hours", "hours": "hours",
     "day": "days", "days": "days", "week": "weeks", "weeks": "weeks", "month": "months", "months": "months",
     "year": "years", "years": "years", "times": "times", "x": "times", "fold": "times",
@@ -52,9 +53,7 @@ _ORDINALS: Final = {
     "second": 2, "third": 3, "fourth": 4, "fifth": 5, "sixth": 6, "seventh": 7, "eighth": 8, "ninth":
     9, "tenth": 10,
 }
-_JOINTS: Final = frozenset({"and", "to", "or", ",", ":", "over", "beyond", "or more"})
-# Units that a later number of the same list takes over ("up to 30 days, 31 to 60").
-_INHERITED: Final = frozenset({"money", "days", "weeks", "months", "years", "hours"})
+JOINTS: Final = frozenset({"and", "to", "or", ",", ":", "over", "beyond", "or more"})
 # "one" is a number only beside a comparison; elsewhere it is a pronoun.
 _ONE_AFTER: Final = frozenset({
     "than", "least", "most", "exactly", "top", "over", "under", "above", "below",
@@ -74,6 +73,13 @@ _HALF_BEFORE: Final = frozenset({
     "gone", "through",
     "paid", "full", "empty", "or", "percent",
 })
+_SPOKEN_BEGINNINGS: Final = frozenset({"a", "an", "dozen", "couple", "half", "quarter"})
+# "The two vendors that get the most" are as many as are wanted, not two known ones.
+_PARTING: Final = frozenset({"and", ",", ".", ":", "or", "with", "versus"})
+_RELATIVE: Final = frozenset({"with", "that", "who", "which", "we", "i", "they"})
+_CLAUSE: Final = 8
+# How an answer is laid out: "in two columns".
+_LAYOUT: Final = frozenset({"column", "columns"})
 _AFTER_CLOCK: Final = frozenset({"", ",", ".", "and", "so", "sharp", "with", "on", "in"})
 _DAY_WORDS: Final = frozenset({"today", "tomorrow", "tonight", "this", *WEEKDAYS})
 # What stands at a value, not at an hour.
@@ -121,7 +127,7 @@ class AmountGrammar:
             return self._digits(i)
         if word in _MULTIPLES and self._at(i + 1) in _MULTIPLE_BEFORE:
             return AmountMatch(i, i + 1, Decimal(_MULTIPLES[word]), "times")
-        if word in UNITS or word in TENS or word in SCALES or word in {"a", "an", "dozen", "couple", "half"}:
+        if word in UNITS or word in TENS or word in SCALES or word in _SPOKEN_BEGINNINGS:
             return self._spoken(i)
         if word in _ORDINALS and self._is_superlative(i + 1):
             return AmountMatch(i, i + 1, Decimal(_ORDINALS[word]), "rank")
@@ -171,7 +177,8 @@ class AmountGrammar:
             return True
         if behind in {"am", "pm", "oclock"}:
             return value <= 12
-        ended = behind in _AFTER_CLOCK or behind in _DAY_WORDS
+        listed = behind in {"and", ",", "or"} and self._at(i + 2)[:1].isdigit()
+        ended = (behind in _AFTER_CLOCK and not listed) or behind in _DAY_WORDS
         return before == "at" and 1 <= value <= 12 and ended and self._at(i - 2) not in _STANDING
 
     def _slashed(self, i: int) -> AmountMatch | None:
@@ -188,7 +195,9 @@ class AmountGrammar:
         if word in {"a", "an"}:
             return self._after_article(i)
         if word == "half":
-            return self._half(i)
+            return self._half(i, i)
+        if word == "quarter":
+            return self._share_of_scale(i, i, Decimal(1))
         if word == "couple":
             return self._couple(i, i)
         if word == "one" and not self._one_counts(i):
@@ -200,7 +209,7 @@ class AmountGrammar:
         if self._at(end) in _FRACTIONS and self._at(end) != "half" and 0 < value < 10:
             return self._fraction(i, end, value)
         plain_word = end == i + 1 and word in UNITS
-        if plain_word and self._is_definite(i, end, value):
+        if plain_word and (self._at(end) in _LAYOUT or self._is_definite(i, end, value)):
             return None
         scaled = value >= 1000 and any(w in SCALES for w in self._words[i:end])
         kind: Kind | None = "money" if "grand" in self._words[i:end] else None
@@ -208,16 +217,28 @@ class AmountGrammar:
 
     def _is_definite(self, i: int, end: int, value: Decimal) -> bool:
         """Whether known things follow, nothing to count: "our two companies", "between two deliveries"."""
-        if self._is_superlative(end):
-            return False
         before = self._at(i - 1)
+        if self._is_superlative(end) or (before == "the" and self._heads_ranking(end)):
+            return False
         if before == "between":
             return (
-                self._at(end) not in _JOINTS
-                and self._at(end) not in _UNIT_WORDS
+                self._at(end) not in JOINTS
+                and self._at(end) not in UNIT_KINDS
                 and self._at(end) not in SCALES
             )
         return before in _DEFINITE or (value == 2 and before == "the")
+
+    def _heads_ranking(self, i: int) -> bool:
+        """Whether the noun at ``i`` is picked by a superlative: "the two vendors getting the most"."""
+        opened = self._at(i + 1) in _RELATIVE or self._at(i + 1).endswith("ing")
+        if not self._at(i).endswith("s") or not opened or self._at(i - 3) in {"of", "between"}:
+            return False
+        for j in range(i + 2, min(i + _CLAUSE, len(self._words))):
+            if self._at(j) in _PARTING:
+                return False
+            if self._is_superlative(j):
+                return True
+        return False
 
     def _after_article(self, i: int) -> AmountMatch | None:
         word = self._at(i + 1)
@@ -231,6 +252,8 @@ class AmountGrammar:
             return self._with_unit(i, found[0], found[1], kind, word != "dozen") if found else None
         if word == "couple":
             return self._couple(i, i + 1)
+        if word in {"half", "quarter"} and (share := self._share_of_scale(i, i + 1, Decimal(1))):
+            return share
         if word in _FRACTIONS and word not in {"half", "halves"}:
             joined = self._at(i + 2)
             if word == "quarter" and joined != "of" and self._at(i - 1) != "than":
@@ -240,34 +263,49 @@ class AmountGrammar:
 
     def _couple(self, start: int, i: int) -> AmountMatch | None:
         end = i + 2 if self._at(i + 1) == "of" else i + 1
-        return self._with_unit(start, end, Decimal(2), None, False)
+        end += self._at(end) in {"a", "an"} and self._at(end + 1) in SCALES
+        return self._scaled_by(start, end, Decimal(2))
 
-    def _half(self, i: int) -> AmountMatch | None:
-        if self._at(i + 1) in {"a", "of"} and self._at(i + 2) in SCALES | {"a": 0}:
-            j = i + 3 if self._at(i + 2) == "a" else i + 2
-            scale = SCALES.get(self._at(j))
-            if scale:
-                return self._with_unit(i, j + 1, Decimal(scale) / 2, None, True)
+    def _scaled_by(self, start: int, end: int, value: Decimal) -> AmountMatch:
+        """``value`` times the scales at ``end``: "couple hundred grand"."""
+        first = end
+        while self._at(end) in SCALES:
+            value, end = value * SCALES[self._at(end)], end + 1
+        kind: Kind | None = "money" if "grand" in self._words[first:end] else None
+        return self._with_unit(start, end, value, kind, value >= 1000)
+
+    def _half(self, start: int, i: int) -> AmountMatch | None:
+        if (share := self._share_of_scale(start, i, Decimal(1))) is not None:
+            return share
         if self._at(i - 1) in {"first", "second", "last"}:
             return None
         if self._at(i - 1) in _HALF_AFTER or self._at(i + 1) in _HALF_BEFORE:
             return AmountMatch(i, i + 1, Decimal(50), "percent")
         return None
 
+    def _share_of_scale(self, start: int, i: int, count: Decimal) -> AmountMatch | None:
+        """An amount, not a share: "half a million", "quarter million", "three quarters of a million"."""
+        j = i + 2 if self._at(i + 1) == "of" else i + 1
+        articled = self._at(j) in {"a", "one"}
+        share = _FRACTIONS[self._at(i)]
+        direct = j == i + 1 and not articled
+        j += articled
+        if SCALES.get(self._at(j), 0) < _COUNT_LIMIT or (direct and 100 % share):
+            return None
+        return self._scaled_by(start, j, count * share / 100)
+
     def _fraction(self, start: int, i: int, count: Decimal) -> AmountMatch | None:
-        """Of "a fifth", "two fifths"; "a quarter of a million" is an amount."""
-        if (
-            self._at(i + 1) == "of"
-            and self._at(i + 2) in {"a", "one"}
-            and self._at(i + 3) in {"million", "billion"}
-        ):
-            share = count * _FRACTIONS[self._at(i)] / 100
-            return self._with_unit(start, i + 4, share * SCALES[self._at(i + 3)], None, True)
+        """Of "a fifth", "two fifths"; "a third of a million" is an amount."""
+        amount = self._share_of_scale(start, i, count)
+        if amount is not None:
+            return amount
         value = min(count * _FRACTIONS[self._at(i)], Decimal(100))
         return AmountMatch(start, i + 1, value, "percent")
 
     def _one_counts(self, i: int) -> bool:
         behind = self._at(i + 1)
+        if behind == "point" and spoken_decimals(self._words, i + 1):
+            return True
         return behind in _ONE_BEFORE or behind in _FRACTIONS or self._at(i - 1) in _ONE_AFTER
 
     # units
@@ -276,14 +314,14 @@ class AmountGrammar:
         j = end
         if self._at(j) == "per" and self._at(j + 1) == "cent":
             return AmountMatch(start, j + 2, value, "percent", scaled)
-        if self._at(j) in {"man", "full", "whole", "working", "calendar"} and self._at(j + 1) in _UNIT_WORDS:
+        if self._at(j) in {"man", "full", "whole", "working", "calendar"} and self._at(j + 1) in UNIT_KINDS:
             j += 1
         word = self._at(j)
-        unit = _UNIT_WORDS.get(word)
+        unit = UNIT_KINDS.get(word)
         if unit == "percent" and word == "percent" and self._at(j + 1) == "points":
             j += 1
-        if word == "or more" and self._at(j + 1) in _UNIT_WORDS:
-            return AmountMatch(start, end, value, _UNIT_WORDS[self._at(j + 1)], scaled)
+        if word == "or more" and self._at(j + 1) in UNIT_KINDS:
+            return AmountMatch(start, end, value, UNIT_KINDS[self._at(j + 1)], scaled)
         if unit is not None and not (unit == "money" and word == "dollar" and self._at(j + 1) in self._nouns):
             return AmountMatch(start, j + 1, value, unit, scaled)
         if kind == "money":
@@ -306,56 +344,3 @@ class AmountGrammar:
     def _is_superlative(self, i: int) -> bool:
         word = self._at(i)
         return word in self._superlatives or (len(word) > 4 and word.endswith("est"))
-
-
-def share_units(matches: list[AmountMatch], words: list[str]) -> list[AmountMatch]:
-    """Scale and unit said once for several numbers: "five and ten million dollars", "0-30 and 31-60 days"."""
-    shared = list(matches)
-    for k in range(len(shared) - 2, -1, -1):
-        shared[k] = _with_scale(shared[k], shared[k + 1], words)
-        if _joined(shared[k], shared[k + 1], words) and _lacks_unit(shared[k]):
-            shared[k] = replace(shared[k], kind=shared[k + 1].kind)
-    for k in range(1, len(shared)):
-        before = shared[k - 1]
-        if before.kind in _INHERITED and _lacks_unit(shared[k]) and _joined(before, shared[k], words):
-            shared[k] = replace(shared[k], kind=before.kind)
-    return shared
-
-
-def _lacks_unit(match: AmountMatch) -> bool:
-    return match.kind in {"number", "count"}
-
-
-def _joined(first: AmountMatch, second: AmountMatch, words: list[str]) -> bool:
-    """Only joints between them, and a range or a list of ranges around: a bare "and" joins nothing else."""
-    between = words[first.end : second.start]
-    if not between or not _JOINTS.issuperset(between):
-        return False
-    opened = words[first.start - 1] if first.start else ""
-    return (
-        "to" in between
-        or opened == "between"
-        or second.scaled
-        or "to" in words[second.end : second.end + 1]
-        or (opened == "to")
-    )
-
-
-def _with_scale(first: AmountMatch, second: AmountMatch, words: list[str]) -> AmountMatch:
-    if not second.scaled or first.scaled or not _joined(first, second, words):
-        return first
-    if first.kind not in {"number", "count", "money"} or first.value >= 1000:
-        return first
-    value = first.value * _scale_of(second, words)
-    return replace(first, value=value, scaled=True) if value <= second.value else first
-
-
-def _scale_of(match: AmountMatch, words: list[str]) -> int:
-    scale = 1
-    for word in words[match.start : match.end]:
-        if word in SCALES and word != "hundred":
-            scale = max(scale, SCALES[word])
-        parsed = digits_number(word)
-        if parsed is not None and parsed[1] in SUFFIX_SCALES:
-            scale = SUFFIX_SCALES[parsed[1]]
-    return scale

@@ -33,6 +33,7 @@ class CodePattern:
     prefix: str
     separator: str
     width: int
+    nouns: frozenset[str] = frozenset()
 
     def expression(self) -> str:
         return rf"{re.escape(self.prefix.lower())}[-_/#\s]{{0,2}}\d{{2,}}(?![^\W_])"
@@ -82,6 +83,18 @@ class CodeIndex:
             if expression.fullmatch(text[i]):
                 starts = not _STARTING.isdisjoint(text[max(0, i - 3) : i])
                 return _match(i, i + 1, pattern.table, pattern.column, pattern.normalise(text[i], starts))
+        return self._bare_code(text, i) if text[i].isdigit() else None
+
+    def _bare_code(self, text: list[str], i: int) -> ValueMatch | None:
+        """A code's number behind the column's noun: "invoice no 8871", "invoice 008871"."""
+        counted = text[i - 1 : i] in (["number"], ["no"])
+        noun = text[i - 1 - counted] if i > counted else ""
+        for pattern in self.patterns:
+            whole = len(text[i]) == pattern.width
+            if noun in pattern.nouns and (whole or (counted and len(text[i]) < pattern.width)):
+                return _match(
+                    i - 1 - counted, i + 1, pattern.table, pattern.column, pattern.normalise(text[i], False)
+                )
         return None
 
     def _number(self, words: Words, i: int) -> ValueMatch | None:
@@ -130,7 +143,9 @@ def _code_patterns(schema: SchemaSnapshot, pack: DomainPack) -> Iterable[CodePat
         for column in table.columns:
             shape = code_shape(column.sample_values)
             if shape is not None and table.name in pack.tables:
-                yield CodePattern(table.name, column.name, *shape)
+                terms = pack.tables[table.name].columns.get(column.name)
+                nouns = {term.split()[0] for term in terms.terms} if terms is not None else set()
+                yield CodePattern(table.name, column.name, *shape, frozenset(nouns))
 
 
 def _title_patterns(schema: SchemaSnapshot, pack: DomainPack) -> Iterable[TitlePattern]:

@@ -14,8 +14,9 @@ from typing import Final
 from deployments.prompt_builder.linking import calendar
 from deployments.prompt_builder.linking.ages import AGE_BEGINNINGS, age
 from deployments.prompt_builder.linking.calendar import Moment, Period
+from deployments.prompt_builder.linking.english import English
 from deployments.prompt_builder.linking.numerals import small_integer
-from deployments.prompt_builder.linking.parts import HOLIDAYS, SEASONS, THIRDS
+from deployments.prompt_builder.linking.parts import HOLIDAYS, NUMBERED, SEASONS, THIRDS
 from deployments.prompt_builder.linking.points import Points
 from deployments.prompt_builder.linking.reading import (
     AHEAD,
@@ -59,9 +60,16 @@ _BEGINNINGS: Final = (
         "very",
     }
     | {*CURRENT, *PAST, *AHEAD, *MONTHS, *WEEKDAYS, *TO_DATE, "year", "month", "quarter", "week", "day", "on"}
-    | {*THIRDS, *SEASONS, *HOLIDAYS, "final", "opening", "closing", "period"}
+    | {*THIRDS, *SEASONS, *HOLIDAYS, *NUMBERED, "final", "opening", "closing", "period"}
 )
 _NOW: Final = frozenset({"today", "now", "date", "present"})
+# Behind a time these count it from another day.
+_COUNTED_FROM: Final = frozenset(
+    {"ago", "back", "of", "before", "after", "from", "since", "that", "the", "into"}
+)
+_SENTENCE: Final = 10
+_PERFECT: Final = frozenset({"have", "has", "had", "been"})
+_NEGATIONS: Final = frozenset({"not", "no", "nothing", "never", "nobody"})
 _ONWARDS: Final = frozenset({"onwards", "onward", "on", "forward"})
 
 
@@ -75,24 +83,14 @@ class DateMatch:
 
 
 class DateGrammar:
-    """Finds date expressions in one question's canonical words.
+    """Finds date expressions in one question's canonical words."""
 
-    ``dated_terms``: words before "to date" that make it a term of the domain.
-    """
-
-    def __init__(
-        self,
-        words: list[str],
-        capital: list[bool],
-        today: date,
-        future: bool,
-        dated_terms: frozenset[str] = frozenset(),
-    ) -> None:
+    def __init__(self, words: list[str], capital: list[bool], today: date, english: English) -> None:
         self._words = words
-        self._dated_terms = dated_terms
         self._today = today
-        self._points = Points(words, capital, today, future)
-        self._future = future
+        self._english = english
+        self._points = Points(words, capital, today, english)
+        self._future = self._points.looks_ahead
 
     def match(self, i: int) -> DateMatch | None:
         """The longest date expression that begins at word ``i``."""
@@ -113,7 +111,7 @@ class DateGrammar:
         return word[0].isdigit() or word[0] in "qh'" or word[:2] == "fy" or small_integer(word) is not None
 
     def _at(self, i: int) -> str:
-        return self._words[i] if i < len(self._words) else ""
+        return self._words[i] if 0 <= i < len(self._words) else ""
 
     def _follows(self, i: int, *words: str) -> bool:
         return self._words[i : i + len(words)] == list(words)
@@ -121,11 +119,27 @@ class DateGrammar:
     # relations
 
     def _since(self, i: int) -> Found | None:
+        found = self._lasting(i + 1)
+        if found is not None:
+            return found
         found = self._anchor(i + 1)
         if found is None:
             return None
+        if self._at(found.end - 1) in _NOW and self._at(found.end - 2) in {"until", "to", "through"}:
+            return found
         end = found.end + 1 if self._at(found.end) in _ONWARDS - {"on"} else found.end
         return Found(end, self._begun(i + 1, found).since())
+
+    def _lasting(self, i: int) -> Found | None:
+        """Behind "since" a time, no day: "three months" are the last three, "more than" is before them."""
+        longer = 2 if self._follows(i, "more", "than") else 1 if self._at(i) == "over" else 0
+        quantity = self._points.quantity(i + longer)
+        if quantity is None or self._at(quantity[0]) in _COUNTED_FROM:
+            return None
+        end, count, unit = quantity
+        if longer:
+            return Found(end, Period(None, Moment().shift(unit, -count)))
+        return Found(end, calendar.rolling_past(unit, count))
 
     def _begun(self, i: int, found: Found) -> Period:
         """The last new year or year's end, where the anchor is the next one."""
@@ -142,6 +156,10 @@ class DateGrammar:
         return Found(found.end, found.period.after()) if found and not self._owns(found) else None
 
     def _before(self, i: int) -> Found | None:
+        quantity = None if self._future else self._points.quantity(i + 1)
+        if quantity is not None and self._at(quantity[0]) not in _COUNTED_FROM:
+            # As in "before two months": so say "two months ago" many whose first language is another.
+            return Found(quantity[0], calendar.relative(quantity[2], -quantity[1]))
         found = self._anchor(i + 1)
         if found is None or self._owns(found):
             return None
@@ -154,24 +172,33 @@ class DateGrammar:
         return self._at(found.end) == "'s"
 
     def _until(self, i: int) -> Found | None:
-        if self._at(i + 1) in _NOW:
+        if self._at(i - 1) == "monday" and self._at(i + 1) == "sunday":
+            return None  # the days of any week
+        if self._at(i + 1) == "today":
             return Found(i + 2, Period(None, Moment(days=1)))
         found = self._anchor(i + 1)
         return Found(found.end, found.period.until()) if found else None
+
+    def _through(self, i: int) -> Found | None:
+        """Until the end of a period, unless a verb or a series runs through it: "came through last week"."""
+        before = i - 1 if self._words[i - 1 : i] not in (["me"], ["us"]) else i - 2
+        ran = before >= 0 and self._words[before] in self._english.through_verbs
+        stepped = i > 2 and self._words[i - 2] == "by" and self._words[i - 1] == self._words[i - 3]
+        if ran or stepped:
+            found = self._points.point(i + 1)
+            start = found.period.start if found is not None else None
+            if start is not None and start.resolve(self._today) <= self._today:
+                # The verb keeps its "through".
+                return None if ran else found
+        return self._until(i)
 
     def _up(self, i: int) -> Found | None:
         return self._until(i + 1) if self._at(i + 1) in {"to", "until", "through"} else None
 
     def _as_of(self, i: int) -> Found | None:
-        if self._at(i + 1) != "of":
-            return None
-        return self._until(i + 2 if self._follows(i + 2, "right", "now") else i + 1)
-
-    def _to_date(self, i: int) -> Found | None:
-        """All until today, unless the words before make it a term of the domain: "cost to date"."""
-        if self._at(i + 1) != "date" or (i and self._words[i - 1] in self._dated_terms):
-            return None
-        return self._until(i)
+        day = self._at(i + 2)
+        dated = day[:1].isdigit() or day in MONTHS or day == "today"
+        return self._until(i + 1) if self._at(i + 1) == "of" or (self._at(i + 1) == "on" and dated) else None
 
     def _by(self, i: int) -> Found | None:
         """A deadline: only explicit dates and ends of periods, since "by month" groups."""
@@ -214,7 +241,19 @@ class DateGrammar:
         return self._before(i + 1) if self._words[i] in {"earlier", "older"} else self._after(i + 1)
 
     def _starting(self, i: int) -> Found | None:
+        if self._words[i - 1 : i] in (["is"], ["are"]) and self._at(i + 1) in AHEAD:
+            # What starts in that period, not what lasts from then on; "starting" stays a verb.
+            return None
         return self._since(i + 1 if self._at(i + 1) in {"from", "on", "in", "with"} else i)
+
+    def _compares(self, first: Found, second: Found) -> bool:
+        """Whether a change from one period to the very next is asked: "what went up from 2024 to 2025"."""
+        if first.period.grain != second.period.grain or first.period.grain in {"day", "range"}:
+            return False
+        start, end = first.period.end, second.period.start
+        adjoining = start and end and start.resolve(self._today) == end.resolve(self._today)
+        changing = not self._english.change_cues.isdisjoint(self._words)
+        return bool(adjoining and changing and not self._points.steps())
 
     def _from(self, i: int) -> Found | None:
         """Spans and open ranges; what follows "from" in "from last week" is read by itself."""
@@ -263,14 +302,22 @@ class DateGrammar:
     def _ahead(self, i: int) -> Found | None:
         """As in "within six months from today", and "in 30 days" of a question that looks ahead."""
         quantity = self._points.quantity(i + 1)
-        if quantity is None or (self._words[i] == "in" and not self._future):
+        if quantity is None:
             return None
         end, count, unit = quantity
+        if self._words[i] == "in" and not self._future:
+            missed = self._missed(i) and self._at(end) not in _COUNTED_FROM
+            return Found(end, calendar.rolling_past(unit, count)) if missed else None
         if self._follows(end, "from", "today") or self._follows(end, "from", "now"):
             return Found(end + 2, calendar.rolling_future(unit, count))
         if self._words[i] != "in" and self._at(end) in {"of", "before", "after"}:
             return None
         return Found(end, calendar.rolling_future(unit, count))
+
+    def _missed(self, i: int) -> bool:
+        """Whether something has not been the case until now: "have not had a payment in 90 days"."""
+        said = self._words[max(0, i - _SENTENCE) : i]
+        return not _PERFECT.isdisjoint(said) and not _NEGATIONS.isdisjoint(said)
 
     # anchors and spans
 
@@ -287,6 +334,8 @@ class DateGrammar:
 
     def _span(self, i: int, joints: set[str]) -> Found | None:
         """Two points joined: "march to june 2026", "jan 5 and feb 10 2026", "jan 5 to 10, 2026"."""
+        if self._at(i) == "monday" and self._at(i + 2) == "sunday":
+            return None  # the days of any week
         first = self._points.point(i, anchored=True)
         if first is None:
             return None
@@ -300,6 +349,8 @@ class DateGrammar:
             return Found(j + 1, Period(first.period.start, Moment(days=1)))
         second = self._points.point(j, anchored=True) or self._points.same_month_day(i, j)
         if second is None or first.period.start is None or second.period.end is None:
+            return None
+        if self._at(i - 1) == "from" and self._compares(first, second):
             return None
         start, end = first.period.start, second.period.end
         start = self._not_after(start, end)
@@ -322,7 +373,7 @@ _RELATIONS: Final[dict[str, Callable[[DateGrammar, int], Found | None]]] = {
     "after": DateGrammar._after,
     "before": DateGrammar._before,
     "until": DateGrammar._until,
-    "through": DateGrammar._until,
+    "through": DateGrammar._through,
     "up": DateGrammar._up,
     "as": DateGrammar._as_of,
     "by": DateGrammar._by,
@@ -342,13 +393,7 @@ _RELATIONS: Final[dict[str, Callable[[DateGrammar, int], Found | None]]] = {
     "throughout": DateGrammar._range_word,
     "within": DateGrammar._range_word,
     "inside": DateGrammar._range_word,
-    "to": DateGrammar._to_date,
     "more": DateGrammar._range_word,
     "in": DateGrammar._range_word,
     "for": DateGrammar._range_word,
 }
-
-
-def looks_ahead(words: list[str], cues: frozenset[str]) -> bool:
-    """Whether the question speaks of the future, which moves undated months ahead."""
-    return not cues.isdisjoint(words)

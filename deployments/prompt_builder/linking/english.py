@@ -6,6 +6,7 @@ from pathlib import Path
 import yaml
 from pydantic import BaseModel, ConfigDict
 
+from deployments.prompt_builder.linking.calendar import Unit
 from serve_app.paths import PROJECT_ROOT
 
 DATA_FOLDER = PROJECT_ROOT / "configs" / "linking"
@@ -18,10 +19,16 @@ class English(BaseModel):
 
     contractions: dict[str, str]
     abbreviations: dict[str, str]
+    phrases: dict[str, str]
     stop_words: frozenset[str]
     glue_words: frozenset[str]
     weak_words: frozenset[str]
     future_cues: frozenset[str]
+    just_gone: tuple[str, ...]
+    through_verbs: frozenset[str]
+    change_cues: frozenset[str]
+    step_words: dict[str, Unit]
+    naming_words: frozenset[str]
     superlatives: frozenset[str]
     business_words: frozenset[str]
     known_words: tuple[str, ...] = ()

@@ -5,11 +5,14 @@ from datetime import date
 from typing import Final
 
 from deployments.prompt_builder.domain import DomainPack
-from deployments.prompt_builder.linking.amounts import AmountGrammar, AmountMatch, share_units
+from deployments.prompt_builder.linking.amounts import AmountGrammar, AmountMatch
 from deployments.prompt_builder.linking.codes import CodeIndex
-from deployments.prompt_builder.linking.dates import DateGrammar, looks_ahead
+from deployments.prompt_builder.linking.dates import DateGrammar
 from deployments.prompt_builder.linking.english import English, load_english
+from deployments.prompt_builder.linking.figures import settle_figures
+from deployments.prompt_builder.linking.phrases import Phrases
 from deployments.prompt_builder.linking.rendering import LinkedQuestion, Match, placeholder_vocabulary, render
+from deployments.prompt_builder.linking.shared_units import share_units
 from deployments.prompt_builder.linking.tokens import (
     PUNCTUATION,
     Words,
@@ -21,7 +24,6 @@ from deployments.prompt_builder.linking.tokens import (
 from deployments.prompt_builder.linking.values import NameIndex
 from deployments.prompt_builder.linking.vocabulary import (
     completions,
-    dated_terms,
     replacements,
     speller,
     table_nouns,
@@ -55,7 +57,7 @@ class Linker:
         self._nouns = table_nouns(pack)
         self._speller = speller(pack, self._names, self._english, vocabulary or {})
         self._completions = completions(pack)
-        self._dated_terms = dated_terms(pack)
+        self._phrases = Phrases(self._english.phrases)
         self._replacements = replacements(self._english, self._names)
         self._codes = CodeIndex(schema, pack, self._names)
         self._pattern = token_pattern(tuple(code.expression() for code in self._codes.patterns))
@@ -81,7 +83,7 @@ class Linker:
                 words.add(known[-1:], end - 2, end)
             else:
                 words.add(known, start, end, question[start].isupper())
-        return settle_symbols(words)
+        return self._phrases.settle(settle_figures(settle_symbols(words)))
 
     def _canonicalise(self, raw: str) -> tuple[str, ...]:
         words = self._reading(raw)
@@ -111,9 +113,7 @@ class Linker:
 
     def _matches(self, words: Words, today: date) -> list[Match]:
         text = words.text
-        dates = DateGrammar(
-            text, words.capital, today, looks_ahead(text, self._english.future_cues), self._dated_terms
-        )
+        dates = DateGrammar(text, words.capital, today, self._english)
         amounts = AmountGrammar(text, self._nouns, self._english.superlatives)
         sentence_case = not words.all_capital()
         found: list[Match] = []

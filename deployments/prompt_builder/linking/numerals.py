@@ -14,16 +14,20 @@ UNITS: Final = {word: value for value, word in enumerate(_SMALL)}
 TENS: Final = {word: 10 * value for value, word in enumerate(_TENS, start=2)}
 SCALES: Final = {
     "hundred": 100, "thousand": 1000, "grand": 1000, "million": 10**6, "mil": 10**6, "mill": 10**6,
-    "mln": 10**6,
-    "billion": 10**9, "bn": 10**9,
+    "mln": 10**6, "mio": 10**6,
+    "billion": 10**9, "bn": 10**9, "mrd": 10**9, "lakh": 10**5, "crore": 10**7, "cr": 10**7,
+    "thousands": 1000, "millions": 10**6, "billions": 10**9,
 }
 SUFFIX_SCALES: Final = {
-    "k": 1000, "m": 10**6, "mm": 10**6, "mil": 10**6, "mln": 10**6, "bn": 10**9, "b": 10**9,
+    "k": 1000, "m": 10**6, "mm": 10**6, "mil": 10**6, "mio": 10**6, "mln": 10**6, "bn": 10**9, "b": 10**9,
+    "mrd": 10**9, "cr": 10**7,
 }
 # fmt: on
 
 _MAX_DIGITS: Final = 20  # what is longer is no amount
-DIGITS: Final = re.compile(r"(-)?(\$\s?)?((?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?)([a-z]+)?$")
+DIGITS: Final = re.compile(
+    r"(-)?(\$\s?)?((?:\d{1,3}(?:,\d{3})+|\d{1,2}(?:,\d{2})+,\d{3}|\d+)(?:\.\d+)?)([a-z]+)?$"
+)
 
 
 def small_integer(word: str) -> int | None:
@@ -34,7 +38,7 @@ def small_integer(word: str) -> int | None:
 
 
 def words_number(words: list[str], i: int) -> tuple[int, Decimal] | None:
-    """End and value of a number in words at ``i``: "two and a half million", "seventy five"."""
+    """End and value of a number in words at ``i``: "two and a half million", "one point five"."""
     total, part, first = Decimal(0), Decimal(0), i
     while i < len(words):
         word = words[i]
@@ -46,13 +50,26 @@ def words_number(words: list[str], i: int) -> tuple[int, Decimal] | None:
             part = (part or Decimal(1)) * SCALES[word]
             if SCALES[word] >= 1000:
                 total, part = total + part, Decimal(0)
-        elif word == "and" and i > first and (joined := _joined_part(words, i + 1, total + part)):
+        elif word == "point" and i > first and (decimals := spoken_decimals(words, i)):
+            part += Decimal(f"0.{decimals}")
+            i += len(decimals)
+        elif word == "and" and i > first and (joined := _joined_part(words, i + 1, first, total + part)):
             part += joined[1]
             i += joined[0]
         else:
             break
         i += 1
     return (i, total + part) if i > first else None
+
+
+def spoken_decimals(words: list[str], i: int) -> str:
+    """The digits said behind the "point" at ``i``, none if it is no decimal point."""
+    digits = ""
+    for word in words[i + 1 :]:
+        if UNITS.get(word, 10) >= 10:
+            break
+        digits += str(UNITS[word])
+    return digits
 
 
 def _small_part(word: str, part: Decimal, is_first: bool) -> int | None:
@@ -65,15 +82,38 @@ def _small_part(word: str, part: Decimal, is_first: bool) -> int | None:
     return UNITS[word] if is_first or part % 100 == 0 or after_tens else None
 
 
-def _joined_part(words: list[str], i: int, value: Decimal) -> tuple[int, Decimal] | None:
+def _joined_part(words: list[str], i: int, first: int, value: Decimal) -> tuple[int, Decimal] | None:
     """What "and" adds, and how many words it takes: "two hundred and five", "two and a half"."""
     word, behind = words[i] if i < len(words) else "", words[i + 1] if i + 1 < len(words) else ""
+    scale = SCALES.get(words[i - 2], 1)
     if word == "a" and behind in {"half", "quarter"}:
-        return 2, Decimal("0.5") if behind == "half" else Decimal("0.25")
+        share = Decimal("0.5") if behind == "half" else Decimal("0.25")
+        # "Two hundred and a half" is 200.5, "a million and a half" a million more by half.
+        return 2, share * scale if scale >= 1000 else share
     if value < 100 or value % 100:
         return None
     small = _small_part(word, Decimal(0), True)
-    return (1, Decimal(small)) if small is not None else None
+    return (1, Decimal(small)) if small is not None and _belongs(words, i, first, scale) else None
+
+
+def _belongs(words: list[str], i: int, first: int, scale: int) -> bool:
+    """Whether the number at ``i``, behind "and", is part of the one that began at ``first``.
+
+    It is below the scale of that ("five million and ten million" are two), and of "between … and …" the
+    first "and" parts unless another follows.
+    """
+    end = i
+    while end < len(words) and (words[end] in UNITS or words[end] in TENS):
+        end += 1
+    own, last = 1, end
+    while last < len(words) and words[last] in SCALES:
+        own *= SCALES[words[last]]
+        last += 1
+    hundreds = scale == 100 and end < len(words) and words[end] != "hundred"
+    if own >= scale and not hundreds:
+        return False
+    opened = "between" in words[max(0, first - 2) : first]
+    return not opened or words[last : last + 1] == ["and"]
 
 
 def digits_number(word: str) -> tuple[Decimal, str, bool] | None:

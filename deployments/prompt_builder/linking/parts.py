@@ -13,7 +13,7 @@ from typing import Final
 
 from deployments.prompt_builder.linking import calendar
 from deployments.prompt_builder.linking.calendar import Grain, Moment, Period, Unit
-from deployments.prompt_builder.linking.reading import AHEAD, CURRENT, MONTHS, UNIT_WORDS, Found
+from deployments.prompt_builder.linking.reading import AHEAD, CURRENT, MONTHS, UNIT_WORDS, WEEKDAYS, Found
 from deployments.prompt_builder.linking.relative import RelativeReader
 from deployments.prompt_builder.linking.written import DateReader
 
@@ -31,6 +31,7 @@ _WENT: Final = frozenset(
     | {"finishing", "running", "arrived", "arrive", "came", "delivered", "too", "so", "very", "how", "or"}
 )
 _SEASON_CUES: Final = frozenset({"in", "since", "during", "over", "until", "before", "after", "by", "from"})
+NUMBERED: Final = frozenset({"week", "kw", "cw"})
 _NOT_NUMBERED: Final = frozenset({"per", "a", "each", "every", "by", "last", "this", "next", "past"})
 _UNIT_MONTHS: Final = {"month": 1, "quarter": 3, "year": 12}
 _YEAR_SAID: Final = re.compile(r"(?:19|20)\d\d$")
@@ -50,11 +51,15 @@ class PartReader(DateReader, RelativeReader):
                 return found
         if word in HOLIDAYS:
             return self._holiday(i)
+        if word == "year" and self._at(i + 1) == "end" and (year := self._year_number(i + 2)) is not None:
+            return Found(year[0], calendar.absolute(date(year[1], 12, 31), "day"))
         placed = anchored or (word == "year" and self._at(i - 1) == "at")
         if placed and word in {"week", "month", "quarter", "year"} and (end := self._unit_end(i)) is not None:
             return end
-        if word == "week" and self._at(i + 1).isdigit():
+        if word in NUMBERED and self._at(i + 1).isdigit():
             return self._numbered_week(i)
+        if word == "week" and self._at(i + 1) in {"commencing", "starting", "beginning", "from"}:
+            return self._opened_week(i + 2)
         return self._season(i, anchored) or self._ended(i)
 
     def _third(self, i: int, anchored: bool) -> Found | None:
@@ -214,6 +219,15 @@ class PartReader(DateReader, RelativeReader):
             return None
         return Found(end, calendar.absolute(monday, "week"))
 
+    def _opened_week(self, i: int) -> Found | None:
+        """Seven days from the day at ``i``: "week commencing 3 august"."""
+        i += self._at(i) == "on"
+        i += self._at(i) in WEEKDAYS
+        day = self._numeric(i, anchored=True) or self._month(i, anchored=True)
+        if day is None or day.period.start is None or day.period.grain != "day":
+            return None
+        return Found(day.end, Period(day.period.start, day.period.start.shift("week", 1), "week"))
+
     def _ended(self, i: int) -> Found | None:
         """As in "week ending nov 15", "12 months ended october 31", "period ended october 31"."""
         unit: Unit | None = UNIT_WORDS.get(self._at(i))
@@ -227,6 +241,7 @@ class PartReader(DateReader, RelativeReader):
             return None
         end += 1
         end += self._at(end) == "on"
+        end += self._at(end) in WEEKDAYS
         day = self._numeric(end, anchored=True) or self._month(end, anchored=True)
         if day is None or day.period.start is None or day.period.grain not in {"day", "month"}:
             return None

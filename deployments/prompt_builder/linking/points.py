@@ -24,7 +24,7 @@ class Points(PartReader):
             return None
         if word == "the":
             found = self._part_or_name(i + 1, anchored) or self._counted_part(i + 1)
-            found = found or self._relative(i + 1) or self._edge(i + 1)
+            found = found or self._gone(i + 1) or self._relative(i + 1) or self._edge(i + 1)
             return (
                 found
                 or self._named_day(i + 1, anchored)
@@ -39,6 +39,7 @@ class Points(PartReader):
             or self._named_month(i)
             or self._relative(i)
             or self._ago(i)
+            or self._without(i)
             or self._weekday(i, anchored)
             or self._edge(i)
             or self._named_day(i, anchored)

@@ -5,6 +5,7 @@ from datetime import date
 from typing import Final
 
 from deployments.prompt_builder.linking.calendar import Period, Unit
+from deployments.prompt_builder.linking.english import English
 
 # fmt: off
 MONTH_NAMES: Final = (
@@ -44,13 +45,18 @@ class Found:
 
 
 class Reader:
-    """The canonical words of one question; ``future`` says that it looks ahead."""
+    """The canonical words of one question, and whether it looks ahead: that moves undated months."""
 
-    def __init__(self, words: list[str], capital: list[bool], today: date, future: bool) -> None:
+    def __init__(self, words: list[str], capital: list[bool], today: date, english: English) -> None:
         self._words = words
         self._capital = capital
         self._today = today
-        self._future = future
+        self._english = english
+        self._future = not english.future_cues.isdisjoint(words)
+
+    @property
+    def looks_ahead(self) -> bool:
+        return self._future
 
     def _at(self, i: int) -> str:
         """The word at ``i``, empty outside of the question."""

@@ -1,8 +1,10 @@
 """Periods told from today: "this month", "last 30 days", "two weeks ago", "last friday"."""
 
+from itertools import pairwise
+
 from deployments.prompt_builder.linking import calendar
 from deployments.prompt_builder.linking.calendar import Moment, Period, Unit
-from deployments.prompt_builder.linking.numerals import TENS, UNITS, small_integer
+from deployments.prompt_builder.linking.numerals import SCALES, TENS, UNITS, small_integer
 from deployments.prompt_builder.linking.reading import (
     AHEAD,
     CURRENT,
@@ -17,8 +19,25 @@ from deployments.prompt_builder.linking.reading import (
 # Behind these, a weekday is any of its name.
 _REPEATED = frozenset(
     {"a", "any", "every", "each", "per", "by", "of", "is", "and", "or", "to", "than", "versus", ",", "like"}
-    | {"which", "not", "but", "except", "starting", "starts", "start", "day", "weekday", "the", "all"}
+    | {
+        "which",
+        "not",
+        "but",
+        "except",
+        "starting",
+        "starts",
+        "start",
+        "day",
+        "weekday",
+        "through",
+        "/",
+        "the",
+        "all",
+    }
 )
+_SEVERAL = frozenset({"the", "over", "in", "during", "these", "for", "of"})
+_STEPPING = frozenset({"by", "per", "each", "every", "over", "a", "to", "which", "what", "and"})
+_COMPARING = frozenset({"from", "versus", "against", "to", "over", "on", "with", "than"})
 _MAX_COUNT = 4000  # "the last 5000 days" is no range that a question means
 
 
@@ -37,15 +56,15 @@ class RelativeReader(Reader):
         if word not in CURRENT and word not in PAST and word not in AHEAD:
             return None
         j = i + 1
-        if self._at(j) in CURRENT:
+        if word in CURRENT and self._at(j) in CURRENT:
             j += 1
         whole = self._at(j) in WHOLE
         j += whole
         if self._at(j) == "weekend":
             return self._weekend(j + 1, word)
         unit = UNIT_WORDS.get(self._at(j))
-        if unit is not None and not self._at(j).endswith("s"):
-            return self._single(j + 1, word, unit)
+        if unit is not None and (not self._at(j).endswith("s") or self._owned(i)):
+            return None if self._is_step(i, unit) else self._single(j + 1, word, unit)
         quantity = self.quantity(j)
         if quantity is None or word in CURRENT:
             return None
@@ -62,12 +81,57 @@ class RelativeReader(Reader):
             return Found(end, Period(Moment().shift(unit, -2 * count), recent.start))
         return Found(end, recent)
 
+    def _owned(self, i: int) -> bool:
+        """Whether the apostrophe was left out: "last weeks spend", but not "over the last weeks"."""
+        return self._at(i) in {"this", "last", "next"} and self._at(i - 1) not in _SEVERAL
+
+    def steps(self) -> set[Unit]:
+        """The units by which the question goes: "monthly", "by week", "each quarter", "year over year"."""
+        words, named = self._words, self._english.step_words
+        found = {named[word] for word in words if word in named}
+        for before, word in pairwise(words):
+            if before in _STEPPING and word in UNIT_WORDS:
+                found.add(UNIT_WORDS[word])
+        return found
+
+    def _is_step(self, i: int, unit: Unit) -> bool:
+        """Whether the step of a change is meant: "monthly spend and the change from the prior month"."""
+        if self._at(i) not in {"previous", "prior", "preceding"}:
+            return False
+        before = self._at(i - 2) if self._at(i - 1) == "the" else self._at(i - 1)
+        if before not in _COMPARING or unit not in self.steps():
+            return False
+        return not any(a in CURRENT and UNIT_WORDS.get(b) == unit for a, b in pairwise(self._words))
+
+    def _gone(self, i: int) -> Found | None:
+        """As in "the month that passed", "the two weeks just gone"; the article stands before."""
+        unit = UNIT_WORDS.get(self._at(i))
+        end, count = i + 1, 0
+        if unit is None or self._at(i).endswith("s"):
+            quantity = self.quantity(i)
+            if quantity is None:
+                return None
+            end, count, unit = quantity
+        for phrase in self._english.just_gone:
+            said = phrase.split()
+            if self._words[end : end + len(said)] == said:
+                period = calendar.rolling_past(unit, count) if count else calendar.relative(unit, -1)
+                return Found(end + len(said), period)
+        return None
+
+    def _without(self, i: int) -> Found | None:
+        """As in "gone 6 months without a bill"."""
+        quantity = self.quantity(i) if self._at(i - 1) in {"gone", "went", "going", "go"} else None
+        if quantity is None or self._at(quantity[0]) != "without":
+            return None
+        return Found(quantity[0], calendar.rolling_past(quantity[2], quantity[1]))
+
     def _before_last(self, i: int, unit: Unit) -> Found | None:
         """As in "the month before last", "last month against the month before (that)"."""
         if self._at(i + 2) in {"last", "that"}:
             return Found(i + 3, calendar.relative(unit, -2))
         k = i - 2 if self._at(i - 1) == "the" else i - 1
-        compared = self._at(k) in {"versus", "against", "to", "and", "with", "than"}
+        compared = self._at(k) in {"versus", "against", "to", "and", "with", "than", ",", "or"}
         said = self._words[max(0, k - 4) : max(0, k)]
         if compared and self._words[i] in said and not {"this", "last"}.isdisjoint(said):
             return Found(i + 2, calendar.relative(unit, -2 if "last" in said else -1))
@@ -82,6 +146,8 @@ class RelativeReader(Reader):
             return Found(end, calendar.relative(unit, 0))
         if word in AHEAD:
             return Found(end, calendar.relative(unit, 1))
+        if self._at(end) == "but" and self._at(end + 1) == "one":
+            return Found(end + 2, calendar.relative(unit, -2))
         if word in {"past", "trailing"} and unit != "day":
             return Found(end, calendar.rolling_past(unit, 1))
         if unit == "day":
@@ -120,9 +186,16 @@ class RelativeReader(Reader):
         if self._at(j) in WHOLE:
             j += 1
         unit = UNIT_WORDS.get(self._at(j))
-        if unit is None or not 0 < count < _MAX_COUNT:
+        if unit is None or not 0 < count < _MAX_COUNT or (unit == "quarter" and self._of_scale(j + 1)):
             return None
+        if unit == "year" and self._words[j + 1 : j + 4] == ["and", "a", "half"]:
+            return j + 4, 12 * count + 6, "month"
         return j + 1, count, unit
+
+    def _of_scale(self, i: int) -> bool:
+        """Of "three quarters of a million"."""
+        k = i + 2 if self._at(i) == "of" else i
+        return self._at(k) in SCALES
 
     def _ago(self, i: int) -> Found | None:
         """Counted back: "3 days ago" is that day, "two months ago" the calendar month."""

@@ -31,16 +31,22 @@ _SYMBOLS: Final = {
     "!": (".",),
     "w/o": ("without",),
     "w/": ("with",),
+    "w/e": ("week", "ending"),
+    "w/c": ("week", "commencing"),
     **{sign: (sign,) for sign in ",:().-/=+"},
 }
 PUNCTUATION: Final = frozenset(",:().-/=+")
 
 _TOKEN: Final = r"""
-    \d{4}-\d{1,2}-\d{1,2}(?!\d) | \d{1,2}/\d{1,2}/(?:\d{4}|\d{2})(?!\d) | \d{4}/\d{1,2}/\d{1,2}(?!\d)
-  | \d{1,2}/\d{1,2}(?![\d/]) | \d{1,2}\.\d{1,2}\.\d{4}(?!\d) | \d[qh]\d{2}(?!\w) | \d{4}q[1-4](?!\w)
-  | (?:(?<=\s)-|^-)?(?:\$\s?)?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?
-    (?:(?:st|nd|rd|th|k|mm?|mil|mln|bn|b|x|h|hrs?|pct|am|pm|kg|d)(?![^\W_]))?
-  | (?<=\s)'\d\d(?!\d) | w/o(?![^\W_]) | w/
+    \d{1,3}(?:/\d{1,3}){2,}(?![\d/])
+  | \d{4}-\d{1,2}-\d{1,2}(?!\d) | \d{4}-(?:0[1-9]|1[0-2])(?![\d-]) | \d{1,2}-\d{1,2}-\d{4}(?!\d)
+  | \d{1,2}/\d{1,2}/(?:\d{4}|\d{2})(?!\d) | \d{4}/\d{1,2}/\d{1,2}(?!\d)
+  | \d{1,2}/\d{1,3}(?![\d/]) | \d{1,2}/\d{4}(?![\d/])
+  | \d{1,2}\.\d{1,2}\.\d{4}(?!\d) | \d[qh]\d{2}(?!\w) | \d{4}q[1-4](?!\w)
+  | (?:(?<=\s)-|^-)?(?:\$\s?)?
+    (?:\d{1,3}(?:,\d{3})+(?![,\d])|\d{1,2}(?:,\d{2})+,\d{3}(?!\d)|\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?
+    (?:(?:st|nd|rd|th|k|mm?|mil|mio|mln|mrd|cr|bn|b|x|h|hrs?|pct|am|pm|kg|d)(?![^\W_]))?
+  | (?<=\s)'\d\d(?!\d) | w/[oce](?![^\W_]) | w/
   | [^\W\d_]+(?:'[^\W\d_]+)*\d*
   | <= | >= | =< | => | [%$\#&+<>=/,;:().?!\u2264\u2265-]
 """
@@ -66,6 +72,13 @@ class Words:
             self.start.append(start)
             self.end.append(end)
             self.capital.append(capital)
+
+    def replace(self, first: int, last: int, pieces: list[tuple[str, int, int]]) -> None:
+        """Put ``pieces`` (word, offsets) in place of the words ``first`` up to, not including, ``last``."""
+        self.text[first:last] = [word for word, _, _ in pieces]
+        self.start[first:last] = [start for _, start, _ in pieces]
+        self.end[first:last] = [end for _, _, end in pieces]
+        self.capital[first:last] = [self.capital[first]] * len(pieces)
 
     def drop(self, i: int) -> None:
         del self.text[i], self.start[i], self.end[i], self.capital[i]

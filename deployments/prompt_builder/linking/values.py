@@ -18,6 +18,9 @@ _MAX_CANDIDATES = 8
 _FREQUENT_WORDS = 1500
 _SCORE_WINDOW = 0.4
 _SHORTEST_INITIALS = 3
+_SUBJECTS = frozenset({"we", "i", "you", "they"})
+# Before these a row's noun speaks of any such row, not of one by its name.
+_ANY = frozenset({"each", "every", "any", "a", "an", "per", "no", "which"})
 
 
 def stem(word: str) -> str:
@@ -58,6 +61,8 @@ class NameIndex:
         self._glue = english.glue_words
         self._terms = _pack_words(pack)
         self._weak = english.weak_words | set(english.known_words[:_FREQUENT_WORDS])
+        self._naming = english.naming_words
+        self._labels = {term: (name, t.label) for name, t in pack.tables.items() for term in t.terms}
         self._type_words = {name: _type_words(table) for name, table in pack.tables.items()}
         self.entities = tuple(_entities(schema, pack))
         self._index: dict[str, set[int]] = {}
@@ -139,7 +144,14 @@ class NameIndex:
             alive = set.intersection(*(self._index[w] for w in matched))
         if not self._enough(alive, matched, words, i, end, sentence_case):
             return None
-        return ValueMatch(i, end, self._rank(alive, matched))
+        return ValueMatch(i, end, self._rank(self._called(alive, text, i, end), matched))
+
+    def _called(self, alive: set[int], text: list[str], i: int, end: int) -> set[int]:
+        """Those that a noun behind calls so: "the cedar park job" is one job, not any of that town."""
+        kind = self._labels.get(text[end]) if end < len(text) else None
+        if kind is None or (i and text[i - 1] in _ANY):
+            return alive
+        return {n for n in alive if (self.entities[n].table, self.entities[n].column) == kind} or alive
 
     def _other_name(self, words: Words, i: int) -> ValueMatch | None:
         """Another name that the pack gives a value, or the initials of a name in capitals."""
@@ -193,7 +205,12 @@ class NameIndex:
             return len(values) <= 2
         if sentence_case and i > 0 and words.capital[i] and words.text[i - 1] not in {".", ":"}:
             return True
-        near = {words.text[i - 1] if i else "", words.text[end] if end < len(words.text) else ""}
+        before, behind = words.text[i - 1] if i else "", words.text[end] if end < len(words.text) else ""
+        spoken_of = before in self._naming and i > 1 and words.text[i - 2] in _SUBJECTS
+        if spoken_of and len(values) == 1 and (not behind.isalnum() or behind in self._stops):
+            return True
+        # A plural before is no apposition: "clients living on loans".
+        near = {before if stem(before) == before else "", behind}
         typed = any(near & self._type_words.get(self.entities[n].table, frozenset()) for n in alive)
         return typed and len(values) <= 3
 

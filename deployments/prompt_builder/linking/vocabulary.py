@@ -56,12 +56,6 @@ def pack_words(pack: DomainPack) -> Counter[str]:
     return counts
 
 
-def dated_terms(pack: DomainPack) -> frozenset[str]:
-    """Words that "to date" follows in a term of the pack: "cost to date" is then no date."""
-    phrases = (phrase.lower().split() for phrase in _phrases(pack))
-    return frozenset(words[-3] for words in phrases if words[-2:] == ["to", "date"] and len(words) > 2)
-
-
 def table_nouns(pack: DomainPack) -> frozenset[str]:
     """Plural nouns for rows: what a bare number in front of them counts."""
     nouns: set[str] = set()

@@ -7,12 +7,22 @@ from typing import Final
 from deployments.prompt_builder.linking import calendar
 from deployments.prompt_builder.linking.calendar import Period
 from deployments.prompt_builder.linking.reading import MONTHS, Found
-from deployments.prompt_builder.linking.years import DAY, PART, YearReader, full_year, part_of_year
+from deployments.prompt_builder.linking.years import (
+    DAY,
+    PART,
+    YEARS_BACK,
+    YearReader,
+    full_year,
+    part_of_year,
+)
 
 _ISO: Final = re.compile(r"(\d{4})[-/](\d{1,2})[-/](\d{1,2})$")
-_SLASHED: Final = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4}|\d{2})$")
+_SLASHED: Final = re.compile(r"(\d{1,2})[/-](\d{1,2})[/-](\d{4}|\d{2})$")
 _SHORT: Final = re.compile(r"(\d{1,2})/(\d{1,2})$")
 _DOTTED: Final = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})$")
+# "10/2026" and "2026-10".
+_MONTH_YEAR: Final = re.compile(r"(?:(\d{1,2})/(\d{4})|(\d{4})-(\d{2}))$")
+_MONTHS_OF_YEAR: Final = 12
 _PACKED: Final = re.compile(r"(?:(\d)([qh])(\d{2})|(\d{4})q([1-4]))$")
 # fmt: off
 _ALSO_WORDS: Final = frozenset({"may", "march", "mar", "dec", "sep", "jan"})
@@ -33,18 +43,35 @@ class DateReader(YearReader):
         if match := _ISO.match(word):
             value = _safe_date(int(match[1]), int(match[2]), int(match[3]))
         elif match := _SLASHED.match(word):
-            value = _month_first(int(match[1]), int(match[2]), full_year(match[3]))
+            value = self._slashed(int(match[1]), int(match[2]), full_year(match[3]))
         elif match := _DOTTED.match(word):
             value = _safe_date(int(match[3]), int(match[2]), int(match[1]))
         elif anchored and (match := _SHORT.match(word)):
-            value = _month_first(int(match[1]), int(match[2]), self._today.year)
+            value = self._slashed(int(match[1]), int(match[2]), self._today.year)
             if value is not None and value > self._today and not self._future:
                 value = value.replace(year=value.year - 1) if (value.month, value.day) != (2, 29) else None
+        elif match := _MONTH_YEAR.match(word):
+            return self._of_month(i + 1, int(match[1] or match[4]), int(match[2] or match[3]))
         elif match := _PACKED.match(word):
             return self._packed(i, match)
         elif (match := PART.match(word)) is not None:
             return self._part(i + 1, "quarter" if match[1] == "q" else "half", int(match[2]))
         return Found(i + 1, _day(value)) if value is not None else None
+
+    def _slashed(self, first: int, second: int, year: int) -> date | None:
+        """American order, unless only the other is a date or another date of the question shows it."""
+        american, european = _safe_date(year, first, second), _safe_date(year, second, first)
+        return european or american if self._day_first() else american or european
+
+    def _day_first(self) -> bool:
+        found = [m for m in map(_SLASHED.match, self._words) if m]
+        days = any(int(m[1]) > _MONTHS_OF_YEAR for m in found)
+        return days and not any(int(m[2]) > _MONTHS_OF_YEAR for m in found)
+
+    def _of_month(self, end: int, month: int, year: int) -> Found | None:
+        if not 1 <= month <= _MONTHS_OF_YEAR or abs(year - self._today.year) > YEARS_BACK:
+            return None
+        return Found(end, calendar.absolute(date(year, month, 1), "month"))
 
     def _packed(self, i: int, match: re.Match[str]) -> Found | None:
         if match[4]:
@@ -107,7 +134,7 @@ class DateReader(YearReader):
         if after[:1].isdigit() or after[:1] == "'" or self._at(j - 1) in _MONTH_CUES:
             return True
         if self._at(j) == "may":
-            return self._capital[j] and j > 0
+            return (self._capital[j] and j > 0) or (j == 0 and after in {",", ":"})
         return after in {"to", "and", "or", "this", "last"} or self._at(j) != "march" or self._capital[j]
 
     def _dated(self, end: int, year: int, month: int, day: int | None) -> Found | None:
@@ -148,8 +175,3 @@ def _safe_date(year: int, month: int, day: int) -> date | None:
 
 def _day(value: date) -> Period:
     return calendar.absolute(value, "day")
-
-
-def _month_first(first: int, second: int, year: int) -> date | None:
-    """American order, unless only the other order is a date."""
-    return _safe_date(year, first, second) or _safe_date(year, second, first)

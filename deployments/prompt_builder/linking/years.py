@@ -31,8 +31,15 @@ PART: Final = re.compile(r"([qh])([1-4])$")
 DAY: Final = re.compile(r"(\d{1,2})(st|nd|rd|th)?$")
 FISCAL: Final = re.compile(r"fy'?(\d{4}|\d{2})$")
 _YEAR: Final = re.compile(r"(?:19|20)\d\d$")
+_YEARS_OF_HOURS: Final = 3
+# Before these a number of hours is counted although it looks like a year.
+_COUNTING: Final = frozenset(
+    {"over", "about", "nearly", "than", "exactly", "only", "of", "the", "and", "or", "to"}
+)
+# A fiscal year named by two ("FY 2025-26") begins in April, as where it is written so.
+_FISCAL_START: Final = 4
 _NEAR_YEARS: Final = 5  # a two-digit year is at most this far from today's
-_YEARS_BACK: Final = 30
+YEARS_BACK: Final = 30
 _YEARS_AHEAD: Final = 20
 
 
@@ -40,7 +47,7 @@ class YearReader(Reader):
     """Reads years, quarters and halves, their year said, inherited from a sibling, or the last."""
 
     def _year(self, i: int) -> Found | None:
-        """As in "2025", "calendar 2025", "calendar year 2025", "fy 2025", "twenty twenty five"."""
+        """As in "2025", "calendar year 2025", "fy 2025", "fy 2025-26", "twenty twenty five"."""
         j = i
         while self._at(j) in {"calendar", "fiscal", "fy", "year", "financial"} and j < i + 2:
             j += 1
@@ -49,12 +56,26 @@ class YearReader(Reader):
             return None
         end, value = year
         later = self._at(i - 2) in {"later", "earlier", "older", "newer"}
-        if j == i and ((self._at(i - 1) in _COMPARED and not later) or self._at(end) in _COUNTED):
+        compared = self._at(i - 1) in _COMPARED and not later and not self._beside_year(i)
+        if j == i and (compared or (self._at(end) in _COUNTED and not self._names_hours(i, end, value))):
             return None
         part = PART.match(self._at(end))
         if part is not None:
             return self._part_after_year(end, part, value)
+        fiscal = j > i or FISCAL.match(self._at(i)) is not None
+        if fiscal and self._at(end) in {"to", "/"} and self._at(end + 1) == f"{(value + 1) % 100:02}":
+            return Found(end + 2, calendar.absolute(date(value, _FISCAL_START, 1), "month", 12))
         return Found(end, calendar.absolute(date(value, 1, 1), "year"))
+
+    def _beside_year(self, i: int) -> bool:
+        """Whether "than" stands between two years: "more in 2026 than 2025"."""
+        before = self._words[max(0, i - 4) : i - 1]
+        return self._at(i - 1) == "than" and any(_YEAR.match(w) or w == "year" for w in before)
+
+    def _names_hours(self, i: int, end: int, year: int) -> bool:
+        """Whether it is the year of the hours and not their number: "2026 hours by crew"."""
+        near = abs(year - self._today.year) <= _YEARS_OF_HOURS
+        return near and self._at(end) == "hours" and self._at(i - 1) not in _COUNTING
 
     def _part_after_year(self, end: int, part: re.Match[str], year: int) -> Found:
         noun = "quarter" if part[1] == "q" else "half"
