@@ -69,7 +69,9 @@ class DomainPack(PackModel):
 
     name: str
     description: str
-    week_starts_on: Literal["monday", "sunday"] = "monday"
+    week_starts_on: Literal["monday", "sunday"] = Field(
+        default="monday", description='The first day of "this week" and of weekly groups'
+    )
     tables: dict[str, TableTerms]
     derived: tuple[Derived, ...] = ()
     notes: tuple[str, ...] = Field(

@@ -19,6 +19,7 @@ _LIMITS: Final[dict[tuple[str, ...], tuple[bool, bool]]] = {
     ("at", "most"): (False, True),
     ("up", "to"): (False, True),
 }
+_LONGER: Final = (("more", "than"), ("over",), ("at", "least"))
 AGE_BEGINNINGS: Final = frozenset({"aged", "between", "from", *(phrase[0] for phrase in _LIMITS)})
 
 
@@ -33,6 +34,25 @@ def age(words: list[str], i: int, quantity: Callable[[int], Quantity | None]) ->
         return None
     old = words[found.end : found.end + 1] == ["old"]
     return Found(found.end + old, found.period) if old or aged else None
+
+
+def waiting(words: list[str], i: int, quantity: Callable[[int], Quantity | None]) -> Found | None:
+    """The days so long ago: "more than 60 days ago", "over 90 days old", "for more than a year"."""
+    lasting = words[i] == "for"
+    j = i + lasting
+    for phrase in _LONGER if lasting else _LONGER[:2]:
+        if tuple(words[j : j + len(phrase)]) == phrase:
+            j += len(phrase)
+            break
+    else:
+        return None
+    ago = quantity(j)
+    if ago is None:
+        return None
+    end, count, unit = ago
+    behind = words[end : end + 1] in (["ago"], ["old"], ["back"])
+    period = Period(None, Moment().shift(unit, -count))
+    return Found(end + behind, period) if behind or lasting else None
 
 
 def _in_list(words: list[str], i: int) -> bool:

@@ -155,15 +155,20 @@ class AmountGrammar:
             return AmountMatch(i, end, value, _SUFFIX_KINDS[suffix])
         elif suffix:
             return None
+        half = self._words[end : end + 3] == ["and", "a", "half"]
+        if half and self._at(end + 3) in SCALES:
+            value, end = value + Decimal("0.5"), end + 3
+        scale = 1
         while self._at(end) in SCALES or (self._at(end) in SUFFIX_SCALES and not scaled):
             word = self._at(end)
-            value, scaled, end = value * (SCALES.get(word) or SUFFIX_SCALES[word]), True, end + 1
+            scale = SCALES.get(word) or SUFFIX_SCALES[word]
+            value, scaled, end = value * scale, True, end + 1
             if word == "grand":
                 kind = "money"
         if self._at(end) == "dozen":
             value, end = value * 12, end + 1
-        if self._at(end) == "and" and self._at(end + 1) == "a" and self._at(end + 2) == "half":
-            value, end = value + Decimal("0.5"), end + 3
+        if self._words[end : end + 3] == ["and", "a", "half"]:
+            value, end = value + Decimal("0.5") * (scale if scale >= _COUNT_LIMIT else 1), end + 3
         return self._with_unit(i, end, value, kind, scaled)
 
     def _is_clock(self, i: int, value: Decimal) -> bool:

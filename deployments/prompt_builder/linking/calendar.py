@@ -8,6 +8,7 @@ from typing import Literal
 from serve_app.contracts import DateRange
 
 Unit = Literal["day", "week", "month", "quarter", "year"]
+Anchor = Literal["day", "week", "sunday", "month", "quarter", "year"]
 Grain = Literal["day", "week", "month", "quarter", "year", "range"]
 Kind = Literal["day", "week", "month", "quarter", "year", "range", "since", "before", "future"]
 
@@ -17,10 +18,13 @@ _DAYS_PER = {"day": 1, "week": 7}
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """A day: absolute, or the start of today's ``anchor`` unit shifted by whole months and days."""
+    """A day: absolute, or the start of today's ``anchor`` unit shifted by whole months and days.
+
+    The anchor "week" is the Monday of today's week, "sunday" the Sunday with which it begins elsewhere.
+    """
 
     absolute: date | None = None
-    anchor: Unit = "day"
+    anchor: Anchor = "day"
     months: int = 0
     days: int = 0
 
@@ -36,6 +40,12 @@ class Moment:
             return f"DATE '{self.absolute.isoformat()}'"
         if self.anchor == "day" and not self.months:
             return "CURRENT_DATE" + (f" {_sign(self.days)} {abs(self.days)}" if self.days else "")
+        if self.anchor == "sunday":
+            # PostgreSQL's weeks begin on Monday: the week of tomorrow, a day earlier.
+            days = self.days - 1
+            return (
+                f"date_trunc('week', CURRENT_DATE + 1) {_sign(days)} INTERVAL '{_plural(abs(days), 'day')}'"
+            )
         base = "CURRENT_DATE" if self.anchor == "day" else f"date_trunc('{self.anchor}', CURRENT_DATE)"
         if self.months:
             base += f" {_sign(self.months)} INTERVAL '{_months_text(abs(self.months), self.anchor)}'"
@@ -81,6 +91,17 @@ class Period:
     def until(self) -> "Period":
         return Period(None, self.end)
 
+    def from_sunday(self) -> "Period":
+        """The same weeks, counted from Sunday; what is no whole week stays."""
+        sides = [side for side in (self.start, self.end) if side is not None and side.anchor == "week"]
+        if not sides or any(side.days % _DAYS_PER["week"] for side in sides):
+            return self
+        start, end = (
+            replace(side, anchor="sunday") if side is not None and side.anchor == "week" else side
+            for side in (self.start, self.end)
+        )
+        return Period(start, end, self.grain)
+
     def kind(self, today: date) -> Kind:
         """The type token shown to the model."""
         if self.end is None:
@@ -100,13 +121,13 @@ def _plural(count: int, unit: str) -> str:
     return f"{count} {unit}{'' if count == 1 else 's'}"
 
 
-def _months_text(months: int, anchor: Unit) -> str:
+def _months_text(months: int, anchor: Anchor) -> str:
     if anchor == "year" and months % 12 == 0:
         return _plural(months // 12, "year")
     return _plural(months, "month")
 
 
-def _days_text(days: int, anchor: Unit) -> str:
+def _days_text(days: int, anchor: Anchor) -> str:
     if anchor == "week" and days % 7 == 0:
         return _plural(days // 7, "week")
     return _plural(days, "day")
@@ -119,7 +140,9 @@ def add_months(day: date, months: int) -> date:
     return date(year, month + 1, min(day.day, calendar.monthrange(year, month + 1)[1]))
 
 
-def start_of(unit: Unit, day: date) -> date:
+def start_of(unit: Anchor, day: date) -> date:
+    if unit == "sunday":
+        return day - timedelta(days=(day.weekday() + 1) % 7)
     if unit == "week":
         return day - timedelta(days=day.weekday())
     if unit == "month":

@@ -12,7 +12,7 @@ from datetime import date
 from typing import Final
 
 from deployments.prompt_builder.linking import calendar
-from deployments.prompt_builder.linking.ages import AGE_BEGINNINGS, age
+from deployments.prompt_builder.linking.ages import AGE_BEGINNINGS, age, waiting
 from deployments.prompt_builder.linking.calendar import Moment, Period
 from deployments.prompt_builder.linking.english import English
 from deployments.prompt_builder.linking.numerals import small_integer
@@ -68,6 +68,7 @@ _COUNTED_FROM: Final = frozenset(
     {"ago", "back", "of", "before", "after", "from", "since", "that", "the", "into"}
 )
 _SENTENCE: Final = 10
+_COMPARING: Final = frozenset({"compare", "compared", "comparing"})
 _PERFECT: Final = frozenset({"have", "has", "had", "been"})
 _NEGATIONS: Final = frozenset({"not", "no", "nothing", "never", "nobody"})
 _ONWARDS: Final = frozenset({"onwards", "onward", "on", "forward"})
@@ -241,7 +242,9 @@ class DateGrammar:
         return self._before(i + 1) if self._words[i] in {"earlier", "older"} else self._after(i + 1)
 
     def _starting(self, i: int) -> Found | None:
-        if self._words[i - 1 : i] in (["is"], ["are"]) and self._at(i + 1) in AHEAD:
+        j = i + 2 if self._at(i + 1) in {"in", "within"} else i + 1
+        j += self._at(j) == "the"
+        if self._at(j) in AHEAD and (j > i + 1 or self._words[i - 1 : i] in (["is"], ["are"])):
             # What starts in that period, not what lasts from then on; "starting" stays a verb.
             return None
         return self._since(i + 1 if self._at(i + 1) in {"from", "on", "in", "with"} else i)
@@ -274,30 +277,14 @@ class DateGrammar:
     def _range_word(self, i: int) -> Found | None:
         """Words that are dropped in front of a range, and what they mean before a bare duration."""
         word = self._words[i]
-        if word in {"over", "more", "for"} and (old := self._age(i)) is not None:
+        if (
+            word in {"over", "more", "for"}
+            and (old := waiting(self._words, i, self._points.quantity)) is not None
+        ):
             return old
         if word in {"within", "inside", "in"} and (ahead := self._ahead(i)) is not None:
             return ahead
         return None if word in {"in", "for", "more"} else self._points.point(i + 1)
-
-    def _age(self, i: int) -> Found | None:
-        """As in "more than 60 days ago", "over 90 days old", "for more than a year"."""
-        waiting = self._words[i] == "for"
-        j = i + 1 if waiting else i
-        if self._at(j) == "more" and self._at(j + 1) == "than":
-            j += 2
-        elif self._at(j) == "over":
-            j += 1
-        elif waiting and self._follows(j, "at", "least"):
-            j += 2
-        else:
-            return None
-        ago = self._points.quantity(j)
-        if ago is None:
-            return None
-        if self._at(ago[0]) in {"ago", "old", "back"}:
-            return Found(ago[0] + 1, Period(None, Moment().shift(ago[2], -ago[1])))
-        return Found(ago[0], Period(None, Moment().shift(ago[2], -ago[1]))) if waiting else None
 
     def _ahead(self, i: int) -> Found | None:
         """As in "within six months from today", and "in 30 days" of a question that looks ahead."""
@@ -347,10 +334,17 @@ class DateGrammar:
             j += 1
         if self._at(j) in {"today", "now", "date", "present"}:
             return Found(j + 1, Period(first.period.start, Moment(days=1)))
-        second = self._points.point(j, anchored=True) or self._points.same_month_day(i, j)
+        second = self._points.same_month_day(i, j + 1) if self._at(j) == "the" else None
+        second = second or self._points.point(j, anchored=True) or self._points.same_month_day(i, j)
         if second is None or first.period.start is None or second.period.end is None:
             return None
-        if self._at(i - 1) == "from" and self._compares(first, second):
+        if self._at(i - 1) in {"from", "between"} and self._compares(first, second):
+            return None
+        if (
+            self._at(first.end) == "to"
+            and not _COMPARING.isdisjoint(self._words[:i])
+            and self._at(i - 1) != "from"
+        ):
             return None
         start, end = first.period.start, second.period.end
         start = self._not_after(start, end)

@@ -1,7 +1,7 @@
 """Figures as other hands write them, brought to one form before numbers are read.
 
 Thousands set off by points ("1.500.000", "10.000 dollars"), a decimal comma ("1,5 million", "8,5 hours") and
-lists with slashes ("30/60/90") become what the readers know: "1500000", "1.5", "30 , 60 , 90".
+lists with slashes ("30/60/90") become what the readers know: "1,500,000", "1.5", "30 , 60 , 90".
 """
 
 import re
@@ -75,9 +75,9 @@ def _join_thousands(words: Words, i: int) -> None:
     text = words.text
     if not _POINTED.match(text[i]):
         return
-    end, digits = i + 1, text[i].replace(".", "")
+    end, digits = i + 1, text[i].replace(".", ",")
     while end + 1 < len(text) and text[end] == "." and _THREE.match(text[end + 1]) and _touch(words, end):
-        digits += text[end + 1]
+        digits += f",{text[end + 1]}"
         end += 2
     money = end < len(text) and UNIT_KINDS.get(text[end]) == "money"
     if end > i + 1 or digits.endswith("000") or money:

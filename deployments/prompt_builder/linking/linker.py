@@ -1,6 +1,7 @@
 """The linker: a question's names, dates and amounts become typed placeholders."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date
 from typing import Final
 
@@ -53,6 +54,7 @@ class Linker:
     ) -> None:
         self.fingerprint = schema.fingerprint
         self._english = english or load_english()
+        self._from_sunday = pack.week_starts_on == "sunday"
         self._names = NameIndex(schema, pack, self._english)
         self._nouns = table_nouns(pack)
         self._speller = speller(pack, self._names, self._english, vocabulary or {})
@@ -138,6 +140,8 @@ class Linker:
         if code is not None:
             return code
         dated = dates.match(i)
+        if dated is not None and self._from_sunday:
+            dated = replace(dated, period=dated.period.from_sunday())
         named = self._names.match(words, i, sentence_case)
         if dated is not None and (named is None or dated.end >= named.end):
             return dated

@@ -203,6 +203,8 @@ class PartReader(DateReader, RelativeReader):
                 day = min(d for d in days if d >= today)
             else:
                 day = min(days, key=lambda d: abs(d - today))
+        if self._at(j) == "week":
+            return Found(j + 1, calendar.absolute(calendar.start_of("week", day), "week"))
         return Found(j, calendar.absolute(day - timedelta(days=eve), "day"))
 
     def _numbered_week(self, i: int) -> Found | None:

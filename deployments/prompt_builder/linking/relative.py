@@ -38,6 +38,7 @@ _REPEATED = frozenset(
 _SEVERAL = frozenset({"the", "over", "in", "during", "these", "for", "of"})
 _STEPPING = frozenset({"by", "per", "each", "every", "over", "a", "to", "which", "what", "and"})
 _COMPARING = frozenset({"from", "versus", "against", "to", "over", "on", "with", "than"})
+_CHANGES = frozenset({"change", "difference", "growth", "movement", "delta"})
 _MAX_COUNT = 4000  # "the last 5000 days" is no range that a question means
 
 
@@ -99,9 +100,14 @@ class RelativeReader(Reader):
         if self._at(i) not in {"previous", "prior", "preceding"}:
             return False
         before = self._at(i - 2) if self._at(i - 1) == "the" else self._at(i - 1)
-        if before not in _COMPARING or unit not in self.steps():
+        if before not in _COMPARING or not (unit in self.steps() or self._changed(i)):
             return False
         return not any(a in CURRENT and UNIT_WORDS.get(b) == unit for a, b in pairwise(self._words))
+
+    def _changed(self, i: int) -> bool:
+        """Whether a change is compared: "growth over the previous month"."""
+        j = i - 3 if self._at(i - 1) == "the" else i - 2
+        return self._at(j - (self._at(j) == "percent")) in _CHANGES
 
     def _gone(self, i: int) -> Found | None:
         """As in "the month that passed", "the two weeks just gone"; the article stands before."""
@@ -186,6 +192,8 @@ class RelativeReader(Reader):
         if self._at(j) in WHOLE:
             j += 1
         unit = UNIT_WORDS.get(self._at(j))
+        if self._at(j) == "fortnights":
+            count, unit = 2 * count, "week"
         if unit is None or not 0 < count < _MAX_COUNT or (unit == "quarter" and self._of_scale(j + 1)):
             return None
         if unit == "year" and self._words[j + 1 : j + 4] == ["and", "a", "half"]:

@@ -50,6 +50,7 @@ _TOKEN: Final = r"""
   | [^\W\d_]+(?:'[^\W\d_]+)*\d*
   | <= | >= | =< | => | [%$\#&+<>=/,;:().?!\u2264\u2265-]
 """
+_MONTH: Final = re.compile(r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*$")
 _SPAN_WORD: Final = re.compile(
     r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*$|[qh][1-4]$"
     r"|(?:mon|tues|wednes|thurs|fri|satur|sun)day$"
@@ -146,7 +147,9 @@ def _settle_hyphen(words: Words, i: int) -> None:
         return
     before, after = text[i - 1], text[i + 1]
     numbers = before[-1].isdigit() and (after[0].isdigit() or after[0] == "$")
-    if numbers or (_SPAN_WORD.match(before) and _SPAN_WORD.match(after)):
+    days = before[-1].isdigit() and i > 1 and _MONTH.match(text[i - 2]) and _MONTH.match(after)
+    days = days or (_MONTH.match(before) and after.isdigit() and _MONTH.match("".join(text[i + 2 : i + 3])))
+    if numbers or days or (_SPAN_WORD.match(before) and _SPAN_WORD.match(after)):
         text[i] = "to"
     elif words.end[i - 1] < words.start[i] and words.end[i] < words.start[i + 1]:
         text[i] = ","

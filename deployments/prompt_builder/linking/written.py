@@ -22,6 +22,7 @@ _SHORT: Final = re.compile(r"(\d{1,2})/(\d{1,2})$")
 _DOTTED: Final = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})$")
 # "10/2026" and "2026-10".
 _MONTH_YEAR: Final = re.compile(r"(?:(\d{1,2})/(\d{4})|(\d{4})-(\d{2}))$")
+_LARGEST_DENOMINATOR: Final = 10
 _MONTHS_OF_YEAR: Final = 12
 _PACKED: Final = re.compile(r"(?:(\d)([qh])(\d{2})|(\d{4})q([1-4]))$")
 # fmt: off
@@ -46,7 +47,7 @@ class DateReader(YearReader):
             value = self._slashed(int(match[1]), int(match[2]), full_year(match[3]))
         elif match := _DOTTED.match(word):
             value = _safe_date(int(match[3]), int(match[2]), int(match[1]))
-        elif anchored and (match := _SHORT.match(word)):
+        elif (match := _SHORT.match(word)) and (anchored or self._on_day(i, int(match[2]))):
             value = self._slashed(int(match[1]), int(match[2]), self._today.year)
             if value is not None and value > self._today and not self._future:
                 value = value.replace(year=value.year - 1) if (value.month, value.day) != (2, 29) else None
@@ -57,6 +58,10 @@ class DateReader(YearReader):
         elif (match := PART.match(word)) is not None:
             return self._part(i + 1, "quarter" if match[1] == "q" else "half", int(match[2]))
         return Found(i + 1, _day(value)) if value is not None else None
+
+    def _on_day(self, i: int, second: int) -> bool:
+        """Whether "on" stands before a day, which a fraction of small numbers is not: "on 3/14"."""
+        return self._at(i - 1) == "on" and second > _LARGEST_DENOMINATOR
 
     def _slashed(self, first: int, second: int, year: int) -> date | None:
         """American order, unless only the other is a date or another date of the question shows it."""
@@ -135,6 +140,8 @@ class DateReader(YearReader):
             return True
         if self._at(j) == "may":
             return (self._capital[j] and j > 0) or (j == 0 and after in {",", ":"})
+        if j == 0 and after in {",", ":"}:
+            return True
         return after in {"to", "and", "or", "this", "last"} or self._at(j) != "march" or self._capital[j]
 
     def _dated(self, end: int, year: int, month: int, day: int | None) -> Found | None:
@@ -157,7 +164,7 @@ class DateReader(YearReader):
 
     def same_month_day(self, first: int, second: int) -> Found | None:
         """The second day of "jan 5 to 10, 2026"."""
-        match = DAY.match(self._at(second))
+        match = DAY.match(self._at(second)) if self._at(second + 1) != "of" else None
         month = next((MONTHS[w] for w in self._words[first:second] if w in MONTHS), None)
         if match is None or month is None:
             return None

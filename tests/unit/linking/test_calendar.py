@@ -38,6 +38,26 @@ def test_months_are_added_as_postgresql_does(months: int, day: date) -> None:
     )
 
 
+@given(st.integers(-40, 40), days)
+def test_weeks_from_sunday_hold_the_same_days_but_one(offset: int, today: date) -> None:
+    period = calendar.relative("week", offset).from_sunday()
+    assert period.start is not None
+    assert period.end is not None
+    start, end = period.start.resolve(today), period.end.resolve(today)
+    assert start.isoweekday() == end.isoweekday() == 7
+    assert (end - start).days == 7
+    assert (offset == 0) == (start <= today < end)
+
+
+def test_days_stay_when_weeks_begin_on_sunday() -> None:
+    monday = calendar.relative("week", -1)
+    assert monday.from_sunday().to_range().start_sql == (
+        "date_trunc('week', CURRENT_DATE + 1) - INTERVAL '8 days'"
+    )
+    for period in (calendar.relative("month", -1), calendar.rolling_past("day", 30)):
+        assert period.from_sunday() == period
+
+
 def test_moments_are_plain_sql() -> None:
     assert Moment().sql() == "CURRENT_DATE"
     assert Moment(days=1).shift("year", -1).sql() == "CURRENT_DATE - INTERVAL '12 months' + INTERVAL '1 day'"

@@ -132,6 +132,14 @@ def test_made_up_words_do_not_pile_up(linker: Linker) -> None:
     assert made_up not in linker._speller._cache
 
 
+def test_the_pack_says_when_weeks_begin(schema: SchemaSnapshot, pack: DomainPack) -> None:
+    american = Linker(schema, pack.model_copy(update={"week_starts_on": "sunday"}))
+    (link,) = american.link("hours last week", TODAY).links
+    assert link.dates is not None
+    assert link.dates.start_sql == "date_trunc('week', CURRENT_DATE + 1) - INTERVAL '8 days'"
+    assert link.dates.end_sql == "date_trunc('week', CURRENT_DATE + 1) - INTERVAL '1 day'"
+
+
 def test_undated_months_follow_today(linker: Linker) -> None:
     for months_back in range(24):
         today = TODAY - timedelta(days=30 * months_back)

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from deployments.executor.embedded import EmbeddedDatabase
 from deployments.prompt_builder.query_spec.canonical import canonical
 from deployments.prompt_builder.query_spec.compiler import compile_spec
+from deployments.prompt_builder.query_spec.context import SpecContext
 from deployments.prompt_builder.query_spec.errors import CompileError
 from deployments.prompt_builder.query_spec.nodes import QuerySpec
 from deployments.prompt_builder.query_spec.parser import parse
@@ -119,6 +120,15 @@ def test_one_table_needs_no_prefixes() -> None:
         "HAVING COUNT(*) > 5\n"
         "ORDER BY city"
     )
+
+
+def test_weekly_groups_begin_when_the_pack_says() -> None:
+    spec = parse("labor show week(work_date), sum(hours)", CONTEXT)
+    assert isinstance(spec, QuerySpec)
+    domain = CONTEXT.domain.model_copy(update={"week_starts_on": "sunday"})
+    american = compile_spec(spec, LINKS, SpecContext(CONTEXT.schema, domain))
+    assert "DATE_TRUNC('week', work_date)::date" in compile_spec(spec, LINKS, CONTEXT)
+    assert "DATE_TRUNC('week', work_date + INTERVAL '1 day')::date - 1" in american
 
 
 def test_names_of_a_label_stay_apart_and_limits_have_a_stable_order() -> None:

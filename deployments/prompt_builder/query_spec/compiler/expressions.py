@@ -187,6 +187,9 @@ class Expressions:
             return Sql(f"{value.within(0)}::date", 1) if self.kind(argument) == "timestamp" else value
         if part in _EXTRACT:
             return Sql(f"EXTRACT({_EXTRACT[part]} FROM {value.text})::int", 1)
+        if part == "week" and self.context.domain.week_starts_on == "sunday":
+            # PostgreSQL's weeks begin on Monday: the week of the next day, a day earlier.
+            return Sql(f"DATE_TRUNC('week', {value.within(3)} + INTERVAL '1 day')::date - 1", 3)
         return Sql(f"DATE_TRUNC('{part}', {value.text})::date", 1)
 
     def bucket(self, argument: Expr, bounds: tuple[Expr, ...], required: bool) -> Sql:
