@@ -317,6 +317,8 @@ class AmountGrammar:
 
     def _with_unit(self, start: int, end: int, value: Decimal, kind: str | None, scaled: bool) -> AmountMatch:
         j = end
+        if self._at(j) == "cents":
+            return AmountMatch(start, j + 1, value / 100, "money", scaled)
         if self._at(j) == "per" and self._at(j + 1) == "cent":
             return AmountMatch(start, j + 2, value, "percent", scaled)
         if self._at(j) in {"man", "full", "whole", "working", "calendar"} and self._at(j + 1) in UNIT_KINDS:

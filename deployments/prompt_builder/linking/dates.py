@@ -347,6 +347,8 @@ class DateGrammar:
         ):
             return None
         start, end = first.period.start, second.period.end
+        if start.absolute is None and start.resolve(self._today) >= end.resolve(self._today):
+            return None  # two periods, the later one first
         start = self._not_after(start, end)
         if start.resolve(self._today) >= end.resolve(self._today):
             return None

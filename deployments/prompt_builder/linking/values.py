@@ -62,6 +62,7 @@ class NameIndex:
         self._terms = _pack_words(pack)
         self._weak = english.weak_words | set(english.known_words[:_FREQUENT_WORDS])
         self._naming = english.naming_words
+        self._superlatives = english.superlatives
         self._labels = {term: (name, t.label) for name, t in pack.tables.items() for term in t.terms}
         self._type_words = {name: _type_words(table) for name, table in pack.tables.items()}
         self.entities = tuple(_entities(schema, pack))
@@ -149,7 +150,8 @@ class NameIndex:
     def _called(self, alive: set[int], text: list[str], i: int, end: int) -> set[int]:
         """Those that a noun behind calls so: "the cedar park job" is one job, not any of that town."""
         kind = self._labels.get(text[end]) if end < len(text) else None
-        if kind is None or (i and text[i - 1] in _ANY):
+        before = text[i - 1] if i else ""
+        if kind is None or before in _ANY or before in self._superlatives or before.endswith("est"):
             return alive
         return {n for n in alive if (self.entities[n].table, self.entities[n].column) == kind} or alive
 
