@@ -274,16 +274,17 @@ class _Checker:
             raise SpecError("distinct without a value", None, "count(distinct column)")
         if isinstance(node.argument, Subquery):
             return self.count_of_spec(node, node.argument)
-        if node.by and not any(isinstance(inner, Aggregate) for inner in walk(node.argument)):
+        inside = walk(node.argument) if node.argument is not None else ()
+        if node.by and not any(isinstance(child, Aggregate) for child in inside):
             raise SpecError(f"by in {node.name} of no aggregate", None, "avg(sum(column) by key)")
         table = anchor(node, self.bases[0], self.context)
         if table != self.bases[0] and not self.context.is_descendant(table, self.bases[0]):
             raise SpecError(f"{node.name} over {table} for rows of {self.bases[0]}", None, self.descendants())
-        inner = self.inside(table) if table != self.bases[0] else self
+        checker = self.inside(table) if table != self.bases[0] else self
         for condition in node.conditions:
-            inner.condition(condition)
+            checker.condition(condition)
         for item in (*node.by, *node.per):
-            inner.kind(item)
+            checker.kind(item)
         if table != self.bases[0] and (node.per or node.scope != "group"):
             raise SpecError(
                 f"per, overall or all in an aggregate over {table}",
@@ -292,7 +293,7 @@ class _Checker:
             )
         if node.argument is None:
             return "number"
-        kind = inner.kind(node.argument)
+        kind = checker.kind(node.argument)
         if node.name in {"sum", "avg", "median", "stddev"} and kind not in {"number", "other"}:
             raise SpecError(f"{node.name} of a {kind}", None, "number")
         return kind if node.name in {"min", "max"} else "number"
