@@ -13,6 +13,7 @@ _LIMITS: Final[dict[tuple[str, ...], tuple[bool, bool]]] = {
     ("over",): (True, False),
     ("more", "than"): (True, False),
     ("older", "than"): (True, False),
+    ("past",): (True, False),
     ("at", "least"): (True, True),
     ("under",): (False, False),
     ("less", "than"): (False, False),

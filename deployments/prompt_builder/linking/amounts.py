@@ -44,6 +44,8 @@ _MULTIPLES: Final = {"twice": 2, "double": 2, "triple": 3, "thrice": 3, "quadrup
 _MULTIPLE_BEFORE: Final = frozenset({
     "the", "of", "what", "its", "their", "that", "our", "as", "average", "median", "a",
 })
+# "Ten k", "10 g", "ten g's".
+_SHORT_THOUSANDS: Final = frozenset({"k", "g", "gs"})
 _FRACTIONS: Final = {
     "half": Decimal(50), "halves": Decimal(50), "third": Decimal("33.333333"), "thirds": Decimal("33.333333"),
     "quarter": Decimal(25), "quarters": Decimal(25), "fifth": Decimal(20), "fifths": Decimal(20),
@@ -78,6 +80,7 @@ _SPOKEN_BEGINNINGS: Final = frozenset({"a", "an", "dozen", "couple", "half", "qu
 _PARTING: Final = frozenset({"and", ",", ".", ":", "or", "with", "versus"})
 _RELATIVE: Final = frozenset({"with", "that", "who", "which", "we", "i", "they"})
 _CLAUSE: Final = 8
+_IRREGULAR: Final = frozenset({"people", "men", "women"})
 # How an answer is laid out: "in two columns".
 _LAYOUT: Final = frozenset({"column", "columns"})
 _AFTER_CLOCK: Final = frozenset({"", ",", ".", "and", "so", "sharp", "with", "on", "in"})
@@ -230,13 +233,15 @@ class AmountGrammar:
                 self._at(end) not in JOINTS
                 and self._at(end) not in UNIT_KINDS
                 and self._at(end) not in SCALES
+                and self._at(end) not in _SHORT_THOUSANDS
             )
         return before in _DEFINITE or (value == 2 and before == "the")
 
     def _heads_ranking(self, i: int) -> bool:
         """Whether the noun at ``i`` is picked by a superlative: "the two vendors getting the most"."""
         opened = self._at(i + 1) in _RELATIVE or self._at(i + 1).endswith("ing")
-        if not self._at(i).endswith("s") or not opened or self._at(i - 3) in {"of", "between"}:
+        several = self._at(i).endswith("s") or self._at(i) in _IRREGULAR
+        if not several or not opened or self._at(i - 3) in {"of", "between"}:
             return False
         for j in range(i + 2, min(i + _CLAUSE, len(self._words))):
             if self._at(j) in _PARTING:
@@ -324,6 +329,8 @@ class AmountGrammar:
         if self._at(j) in {"man", "full", "whole", "working", "calendar"} and self._at(j + 1) in UNIT_KINDS:
             j += 1
         word = self._at(j)
+        if word in _SHORT_THOUSANDS and 0 < value < _COUNT_LIMIT:
+            return AmountMatch(start, j + 1 + (self._at(j + 1) == "'s"), value * 1000, "money", True)
         unit = UNIT_KINDS.get(word)
         if unit == "percent" and word == "percent" and self._at(j + 1) == "points":
             j += 1

@@ -16,7 +16,7 @@ from deployments.prompt_builder.linking.ages import AGE_BEGINNINGS, age, waiting
 from deployments.prompt_builder.linking.calendar import Moment, Period
 from deployments.prompt_builder.linking.english import English
 from deployments.prompt_builder.linking.numerals import small_integer
-from deployments.prompt_builder.linking.parts import HOLIDAYS, NUMBERED, SEASONS, THIRDS
+from deployments.prompt_builder.linking.parts import NUMBERED, SEASONS, THIRDS
 from deployments.prompt_builder.linking.points import Points
 from deployments.prompt_builder.linking.reading import (
     AHEAD,
@@ -29,45 +29,25 @@ from deployments.prompt_builder.linking.reading import (
     Found,
 )
 
+# fmt: off
 # Words that may begin an expression, beside names of months and weekdays, numbers and relations.
-_BEGINNINGS: Final = (
-    {
-        "today",
-        "yesterday",
-        "tomorrow",
-        "the",
-        "a",
-        "an",
-        "same",
-        "so",
-        "half",
-        "couple",
-        "few",
-        "first",
-        "second",
-    }
-    | {
-        "third",
-        "fourth",
-        "calendar",
-        "fiscal",
-        "financial",
-        "fy",
-        "start",
-        "beginning",
-        "end",
-        "turn",
-        "very",
-    }
-    | {*CURRENT, *PAST, *AHEAD, *MONTHS, *WEEKDAYS, *TO_DATE, "year", "month", "quarter", "week", "day", "on"}
-    | {*THIRDS, *SEASONS, *HOLIDAYS, *NUMBERED, "final", "opening", "closing", "period"}
-)
+_BEGINNINGS: Final = frozenset({
+    "today", "yesterday", "tomorrow", "the", "a", "an", "same", "so", "half", "couple", "few", "first",
+    "second", "third", "fourth", "calendar", "fiscal", "financial", "fy", "start", "beginning", "end", "turn",
+    "very", "year", "month", "quarter", "week", "day", "on", "final", "opening", "closing", "period",
+    "rolling", *CURRENT, *PAST, *AHEAD, *MONTHS, *WEEKDAYS, *TO_DATE, *THIRDS, *SEASONS, *NUMBERED,
+})
+# fmt: on
 _NOW: Final = frozenset({"today", "now", "date", "present"})
 # Behind a time these count it from another day.
 _COUNTED_FROM: Final = frozenset(
     {"ago", "back", "of", "before", "after", "from", "since", "that", "the", "into"}
 )
 _SENTENCE: Final = 10
+_CLAUSE: Final = 6
+_YEAR_DIGITS: Final = 4
+# Of a change only behind "from" or "between".
+_DIRECTIONS: Final = frozenset({"up", "down"})
 _COMPARING: Final = frozenset({"compare", "compared", "comparing"})
 _PERFECT: Final = frozenset({"have", "has", "had", "been"})
 _NEGATIONS: Final = frozenset({"not", "no", "nothing", "never", "nobody"})
@@ -84,10 +64,21 @@ class DateMatch:
 
 
 class DateGrammar:
-    """Finds date expressions in one question's canonical words."""
+    """Finds date expressions in one question's canonical words.
 
-    def __init__(self, words: list[str], capital: list[bool], today: date, english: English) -> None:
+    ``starting``: nouns for rows that have a start, so that "projects starting next year" start within it.
+    """
+
+    def __init__(
+        self,
+        words: list[str],
+        capital: list[bool],
+        today: date,
+        english: English,
+        starting: frozenset[str] = frozenset(),
+    ) -> None:
         self._words = words
+        self._starting_nouns = starting
         self._today = today
         self._english = english
         self._points = Points(words, capital, today, english)
@@ -101,7 +92,8 @@ class DateGrammar:
         aged = age(self._words, i, self._points.quantity) if number or word in AGE_BEGINNINGS else None
         if aged is not None:
             return DateMatch(i, aged.end, aged.period)
-        if relation is None and word not in _BEGINNINGS and not self._may_begin(word):
+        named = word in _BEGINNINGS or word in self._english.holidays
+        if relation is None and not named and not self._may_begin(word):
             return None
         found = relation(self, i) if relation is not None else None
         found = found or self._spanning(i) or self._points.point(i)
@@ -204,11 +196,14 @@ class DateGrammar:
     def _by(self, i: int) -> Found | None:
         """A deadline: only explicit dates and ends of periods, since "by month" groups."""
         nxt = self._at(i + 1)
+        if self._orders(i):
+            return None
         explicit = (
             nxt in MONTHS
             or nxt[:1].isdigit()
             or nxt in WEEKDAYS
-            or nxt in {"today", "yesterday", "tomorrow", "end", "new", *THIRDS, *SEASONS, *HOLIDAYS}
+            or nxt in {"today", "yesterday", "tomorrow", "end", "new", *THIRDS, *SEASONS}
+            or nxt in self._english.holidays
             or (nxt in UNIT_WORDS and "end" in {self._at(i + 2), self._at(i + 3)})
         )
         if nxt == "the":
@@ -216,6 +211,12 @@ class DateGrammar:
             explicit = opened in {"end", "start", "beginning", "new", "first"} or opened[:1].isdigit()
             explicit = explicit or (opened in UNIT_WORDS and self._at(i + 4) == "end")
         return self._until(i) if explicit else None
+
+    def _orders(self, i: int) -> bool:
+        """Whether something of a year follows, nothing due until then: "rank crews by 2025 hours"."""
+        noun = self._at(i + 2)
+        year = self._at(i + 1).isdigit() and len(self._at(i + 1)) == _YEAR_DIGITS
+        return year and noun.isalpha() and noun.endswith("s") and noun not in self._english.stop_words
 
     def _on_or(self, i: int) -> Found | None:
         if self._at(i + 1) != "or":
@@ -244,18 +245,25 @@ class DateGrammar:
     def _starting(self, i: int) -> Found | None:
         j = i + 2 if self._at(i + 1) in {"in", "within"} else i + 1
         j += self._at(j) == "the"
-        if self._at(j) in AHEAD and (j > i + 1 or self._words[i - 1 : i] in (["is"], ["are"])):
+        of_rows = not self._starting_nouns.isdisjoint(self._words[max(0, i - _CLAUSE) : i])
+        if self._at(j) in AHEAD and (j > i + 1 or of_rows or self._words[i - 1 : i] in (["is"], ["are"])):
             # What starts in that period, not what lasts from then on; "starting" stays a verb.
             return None
         return self._since(i + 1 if self._at(i + 1) in {"from", "on", "in", "with"} else i)
 
-    def _compares(self, first: Found, second: Found) -> bool:
+    def _compares(self, i: int, first: Found, second: Found) -> bool:
         """Whether a change from one period to the very next is asked: "what went up from 2024 to 2025"."""
         if first.period.grain != second.period.grain or first.period.grain in {"day", "range"}:
             return False
         start, end = first.period.end, second.period.start
         adjoining = start and end and start.resolve(self._today) == end.resolve(self._today)
-        changing = not self._english.change_cues.isdisjoint(self._words)
+        cues = self._english.change_cues
+        if self._at(i - 1) not in {"from", "between"}:
+            # Without a preposition only "2024 to 2025" is both sides; "break down 2024 to 2025" is a stretch.
+            if self._at(first.end) != "to" or first.period.grain not in {"quarter", "year"}:
+                return False
+            cues -= _DIRECTIONS
+        changing = not cues.isdisjoint(self._words)
         return bool(adjoining and changing and not self._points.steps())
 
     def _from(self, i: int) -> Found | None:
@@ -338,7 +346,7 @@ class DateGrammar:
         second = second or self._points.point(j, anchored=True) or self._points.same_month_day(i, j)
         if second is None or first.period.start is None or second.period.end is None:
             return None
-        if self._at(i - 1) in {"from", "between"} and self._compares(first, second):
+        if self._compares(i, first, second):
             return None
         if (
             self._at(first.end) == "to"
@@ -346,7 +354,7 @@ class DateGrammar:
             and self._at(i - 1) != "from"
         ):
             return None
-        start, end = first.period.start, second.period.end
+        start, end = self._points.same_month_start(i, first, second) or first.period.start, second.period.end
         if start.absolute is None and start.resolve(self._today) >= end.resolve(self._today):
             return None  # two periods, the later one first
         start = self._not_after(start, end)

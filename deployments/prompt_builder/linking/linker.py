@@ -27,6 +27,7 @@ from deployments.prompt_builder.linking.vocabulary import (
     completions,
     replacements,
     speller,
+    starting_nouns,
     table_nouns,
 )
 from serve_app.contracts import SchemaSnapshot
@@ -57,6 +58,7 @@ class Linker:
         self._from_sunday = pack.week_starts_on == "sunday"
         self._names = NameIndex(schema, pack, self._english)
         self._nouns = table_nouns(pack)
+        self._starting = starting_nouns(pack)
         self._speller = speller(pack, self._names, self._english, vocabulary or {})
         self._completions = completions(pack)
         self._phrases = Phrases(self._english.phrases)
@@ -115,7 +117,7 @@ class Linker:
 
     def _matches(self, words: Words, today: date) -> list[Match]:
         text = words.text
-        dates = DateGrammar(text, words.capital, today, self._english)
+        dates = DateGrammar(text, words.capital, today, self._english, self._starting)
         amounts = AmountGrammar(text, self._nouns, self._english.superlatives)
         sentence_case = not words.all_capital()
         found: list[Match] = []

@@ -13,14 +13,13 @@ from typing import Final
 
 from deployments.prompt_builder.linking import calendar
 from deployments.prompt_builder.linking.calendar import Grain, Moment, Period, Unit
+from deployments.prompt_builder.linking.holidays import HolidayReader
 from deployments.prompt_builder.linking.reading import AHEAD, CURRENT, MONTHS, UNIT_WORDS, WEEKDAYS, Found
 from deployments.prompt_builder.linking.relative import RelativeReader
 from deployments.prompt_builder.linking.written import DateReader
 
 SEASONS: Final = {"spring": 3, "summer": 6, "fall": 9, "autumn": 9, "winter": 12}
-HOLIDAYS: Final = frozenset({"christmas", "xmas", "thanksgiving", "halloween"})
 THIRDS: Final = {"early": 0, "mid": 1, "middle": 1, "late": 2}
-_FIXED_HOLIDAYS: Final = {"christmas": (12, 25), "xmas": (12, 25), "halloween": (10, 31)}
 _ORDINALS: Final = {
     **{"first": 0, "opening": 0, "second": 1, "third": 2, "fourth": 3, "fifth": 4, "last": -1},
     **{"final": -1, "closing": -1, "1st": 0, "2nd": 1, "3rd": 2, "4th": 3, "5th": 4},
@@ -38,7 +37,7 @@ _YEAR_SAID: Final = re.compile(r"(?:19|20)\d\d$")
 _HALF_A_YEAR: Final = timedelta(days=183)
 
 
-class PartReader(DateReader, RelativeReader):
+class PartReader(HolidayReader, DateReader, RelativeReader):
     """Reads parts of months, quarters and years, seasons, holidays and numbered weeks."""
 
     def _part_or_name(self, i: int, anchored: bool) -> Found | None:
@@ -49,8 +48,8 @@ class PartReader(DateReader, RelativeReader):
             found = self._counted_days(i)
             if found is not None:
                 return found
-        if word in HOLIDAYS:
-            return self._holiday(i)
+        if word in self._english.holidays:
+            return self._holiday(i, anchored)
         if word == "year" and self._at(i + 1) == "end" and (year := self._year_number(i + 2)) is not None:
             return Found(year[0], calendar.absolute(date(year[1], 12, 31), "day"))
         placed = anchored or (word == "year" and self._at(i - 1) == "at")
@@ -185,28 +184,6 @@ class PartReader(DateReader, RelativeReader):
     def _season_from(end: int, month: int, year: int) -> Found:
         return Found(end, calendar.absolute(date(year, month, 1), "month", 3))
 
-    def _holiday(self, i: int) -> Found:
-        """That of the year said, else of the nearest: "since" looks back, a question of the future ahead."""
-        name, j = self._at(i), i + 1
-        eve = self._at(j) == "eve"
-        j += self._at(j) in {"eve", "day"}
-        year = self._year_behind(j)
-        today = self._today
-        if year is not None:
-            day = _holiday_of(name, year[1])
-            j = year[0]
-        else:
-            days = [_holiday_of(name, today.year + shift) for shift in (-1, 0, 1)]
-            if self._at(i - 1) in {"since", "last", "starting"}:
-                day = max(d for d in days if d <= today)
-            elif self._future or self._at(i - 1) in {"next", "by"}:
-                day = min(d for d in days if d >= today)
-            else:
-                day = min(days, key=lambda d: abs(d - today))
-        if self._at(j) == "week":
-            return Found(j + 1, calendar.absolute(calendar.start_of("week", day), "week"))
-        return Found(j, calendar.absolute(day - timedelta(days=eve), "day"))
-
     def _numbered_week(self, i: int) -> Found | None:
         number = int(self._at(i + 1)) if len(self._at(i + 1)) <= 2 else 0
         if not 1 <= number <= 53 or self._at(i - 1) in _NOT_NUMBERED or self._at(i + 2) in UNIT_WORDS:
@@ -255,10 +232,3 @@ class PartReader(DateReader, RelativeReader):
         if unit is None or period.end is None:
             return Found(day.end, period.until())
         return Found(day.end, Period(period.end.shift(unit, -count), period.end))
-
-
-def _holiday_of(name: str, year: int) -> date:
-    if name == "thanksgiving":
-        first = date(year, 11, 1)
-        return first + timedelta(days=(3 - first.weekday()) % 7 + 21)
-    return date(year, *_FIXED_HOLIDAYS[name])

@@ -1,5 +1,6 @@
 """Single date expressions: a day, a month, a quarter, a rolling or calendar period."""
 
+from datetime import date
 from typing import Final
 
 from deployments.prompt_builder.linking import calendar
@@ -54,6 +55,8 @@ class Points(PartReader):
             return Found(i + 1, calendar.relative("day", -1))
         if word == "tomorrow":
             return Found(i + 1, calendar.relative("day", 1))
+        if (month := self._year_to_month(i)) is not None:
+            return month
         if word in TO_DATE:
             return Found(i + 1, calendar.to_date(TO_DATE[word]))
         if word in UNIT_WORDS and self._at(i + 1) == "to" and self._at(i + 2) == "date":
@@ -73,6 +76,18 @@ class Points(PartReader):
             ahead = Period(Moment(days=1), calendar.relative(unit, 0).end)
             return Found(i + 3, ahead if word == "later" else calendar.to_date(unit))
         return None
+
+    def _year_to_month(self, i: int) -> Found | None:
+        """From January on up to the end of a month: "september ytd 2026", "ytd september"."""
+        if "ytd" not in {self._at(i), self._at(i + 1)}:
+            return None
+        j = i if self._at(i + 1) == "ytd" else i + 1
+        if self._at(j) not in MONTHS or not self._is_month(j, anchored=j == i):
+            return None
+        year = self._year_behind(i + 2)
+        value = year[1] if year is not None else self._nearest_year(j, MONTHS[self._at(j)], None)
+        january = Moment(absolute=date(value, 1, 1))
+        return Found(year[0] if year else i + 2, Period(january, january.shift("month", MONTHS[self._at(j)])))
 
     def _so_far(self, i: int) -> Found | None:
         if self._at(i) == "in":
@@ -177,3 +192,13 @@ class Points(PartReader):
             "day", day - 1
         )
         return Found(j, Period(start, start.shift("day", 1), "day"))
+
+    def same_month_start(self, i: int, first: Found, second: Found) -> Moment | None:
+        """The first day where only the second names its month: "the 1st to the 15th of september"."""
+        said = DAY.match(self._at(first.end - 1))
+        bare = first.end - i <= 2 and not self._at(i).isdigit()
+        start = second.period.start
+        if not bare or said is None or start is None or "of" not in self._words[first.end : second.end]:
+            return None
+        days = start.resolve(self._today).day - int(said[1])
+        return start.shift("day", -days) if second.period.grain == "day" and days > 0 else None

@@ -5,7 +5,7 @@ from datetime import date
 from typing import Final
 
 from deployments.prompt_builder.linking.calendar import Period, Unit
-from deployments.prompt_builder.linking.english import English
+from deployments.prompt_builder.linking.english import DAY_NAMES, English
 
 # fmt: off
 MONTH_NAMES: Final = (
@@ -13,7 +13,6 @@ MONTH_NAMES: Final = (
     "november",
     "december",
 )
-DAY_NAMES: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 MONTHS: Final = (
     {name: n for n, name in enumerate(MONTH_NAMES, start=1)}
     | {name[:3]: n for n, name in enumerate(MONTH_NAMES, start=1)}

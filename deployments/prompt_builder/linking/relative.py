@@ -39,6 +39,14 @@ _SEVERAL = frozenset({"the", "over", "in", "during", "these", "for", "of"})
 _STEPPING = frozenset({"by", "per", "each", "every", "over", "a", "to", "which", "what", "and"})
 _COMPARING = frozenset({"from", "versus", "against", "to", "over", "on", "with", "than"})
 _CHANGES = frozenset({"change", "difference", "growth", "movement", "delta"})
+_OPEN_PAST = frozenset({"last", "past", "trailing"})
+_DAYS_SAID = frozenset({30, 45, 60, 90, 120, 180, 365})
+_MONTHS_SAID = frozenset({3, 6, 12, 18, 24})
+_WINDOWED = frozenset({"average", "averages", "mean", "median", "sum", "sums", "total", "totals", "window"})
+_JOINING = frozenset({"of", "to", "and", "or", "per"})
+_LISTING = frozenset(
+    {"show", "list", "give", "get", "see", "find", "tell", "me", "us", "pull", "print", "want", "need"}
+)
 _MAX_COUNT = 4000  # "the last 5000 days" is no range that a question means
 
 
@@ -54,6 +62,8 @@ class RelativeReader(Reader):
             return Found(i + 3, calendar.relative("day", -2))
         if word in {"this", "same"} and self._at(i + 1) == "time" and self._at(i + 2) in {"last", "previous"}:
             return Found(i + 4, year_to_date_shifted()) if self._at(i + 3) == "year" else None
+        if word == "rolling":
+            return self._rolling(i)
         if word not in CURRENT and word not in PAST and word not in AHEAD:
             return None
         j = i + 1
@@ -67,6 +77,8 @@ class RelativeReader(Reader):
         if unit is not None and (not self._at(j).endswith("s") or self._owned(i)):
             return None if self._is_step(i, unit) else self._single(j + 1, word, unit)
         quantity = self.quantity(j)
+        if quantity is None and word in _OPEN_PAST:
+            return self._unit_left_out(i)
         if quantity is None or word in CURRENT:
             return None
         end, count, unit = quantity
@@ -81,6 +93,33 @@ class RelativeReader(Reader):
         if word in {"previous", "prior", "preceding"} and {"last", "past"} & set(self._words[:i]):
             return Found(end, Period(Moment().shift(unit, -2 * count), recent.start))
         return Found(end, recent)
+
+    def _rolling(self, i: int) -> Found | None:
+        """As in "spend of the rolling 12 months"; that of a rolling average is the width of its window."""
+        quantity = self.quantity(i + 1)
+        if quantity is None or not self._at(quantity[0] - 1).endswith("s"):
+            return None
+        end, count, unit = quantity
+        return None if self._at(end) in _WINDOWED else Found(end, calendar.rolling_past(unit, count))
+
+    def _unit_left_out(self, i: int) -> Found | None:
+        """Days of "in the last 90", months of "trailing 12"; where nothing follows that they could count."""
+        number, behind = small_integer(self._at(i + 1)), self._at(i + 2)
+        trailing = self._at(i) == "trailing"
+        if number is None or not (trailing or (self._ends(behind) and not self._is_listed(i))):
+            return None
+        if self._at(i) == "past" and self._at(i - 1) not in _SEVERAL:
+            return None  # "past 90" is beyond it
+        if trailing and number in _MONTHS_SAID:
+            return Found(i + 2, calendar.rolling_past("month", number))
+        return Found(i + 2, calendar.rolling_past("day", number)) if number in _DAYS_SAID else None
+
+    def _ends(self, word: str) -> bool:
+        return not word.isalnum() or (word in self._english.stop_words and word not in _JOINING)
+
+    def _is_listed(self, i: int) -> bool:
+        """Whether rows are asked for: "show me the last 30"."""
+        return self._at(i - 2 if self._at(i - 1) == "the" else i - 1) in _LISTING
 
     def _owned(self, i: int) -> bool:
         """Whether the apostrophe was left out: "last weeks spend", but not "over the last weeks"."""

@@ -51,6 +51,7 @@ _TOKEN: Final = r"""
   | <= | >= | =< | => | [%$\#&+<>=/,;:().?!\u2264\u2265-]
 """
 _MONTH: Final = re.compile(r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*$")
+_PART: Final = re.compile(r"[qh][1-4]$")
 _SPAN_WORD: Final = re.compile(
     r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*$|[qh][1-4]$"
     r"|(?:mon|tues|wednes|thurs|fri|satur|sun)day$"
@@ -146,6 +147,9 @@ def _settle_hyphen(words: Words, i: int) -> None:
         words.drop(i)
         return
     before, after = text[i - 1], text[i + 1]
+    if _PART.match(before) and after.isdigit() and len(after) in {2, 4} and _touching(words, i):
+        words.drop(i)  # "Q1-26" is the quarter of a year
+        return
     numbers = before[-1].isdigit() and (after[0].isdigit() or after[0] == "$")
     days = before[-1].isdigit() and i > 1 and _MONTH.match(text[i - 2]) and _MONTH.match(after)
     days = days or (_MONTH.match(before) and after.isdigit() and _MONTH.match("".join(text[i + 2 : i + 3])))
@@ -155,3 +159,7 @@ def _settle_hyphen(words: Words, i: int) -> None:
         text[i] = ","
     else:
         words.drop(i)
+
+
+def _touching(words: Words, i: int) -> bool:
+    return words.end[i - 1] == words.start[i] and words.end[i] == words.start[i + 1]

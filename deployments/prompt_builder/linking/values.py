@@ -18,7 +18,9 @@ _MAX_CANDIDATES = 8
 _FREQUENT_WORDS = 1500
 _SCORE_WINDOW = 0.4
 _SHORTEST_INITIALS = 3
+_SHORTEST_PARTED = 6
 _SUBJECTS = frozenset({"we", "i", "you", "they"})
+_SPANNING = frozenset({"to", "through", "until", "on"})
 # Before these a row's noun speaks of any such row, not of one by its name.
 _ANY = frozenset({"each", "every", "any", "a", "an", "per", "no", "which"})
 
@@ -62,6 +64,8 @@ class NameIndex:
         self._terms = _pack_words(pack)
         self._weak = english.weak_words | set(english.known_words[:_FREQUENT_WORDS])
         self._naming = english.naming_words
+        self._sources = english.source_words
+        self._places = english.place_nouns
         self._superlatives = english.superlatives
         self._labels = {term: (name, t.label) for name, t in pack.tables.items() for term in t.terms}
         self._type_words = {name: _type_words(table) for name, table in pack.tables.items()}
@@ -97,7 +101,7 @@ class NameIndex:
         for entity in self.entities:
             words = [w.lower() for w in _WORD.findall(entity.value)]
             for first, second in pairwise(words):
-                if len(first) > 2 and len(second) > 2:
+                if len(first) > 2 and len(second) > 1:
                     result[first + second] = (first, second)
         return result
 
@@ -129,7 +133,7 @@ class NameIndex:
         alive = self._index.get(matched[0])
         if alive is None:
             matched, end = ["".join(text[i : i + 2])], i + 2
-            alive = self._split_name(text, i, matched[0])
+            alive = self._split_name(words, i, matched[0])
         if alive is None:
             return None
         while end < len(text):
@@ -143,6 +147,9 @@ class NameIndex:
             matched.pop()
             end -= 1
             alive = set.intersection(*(self._index[w] for w in matched))
+        only = self._place(alive, text, i, end)
+        if only is not None:
+            return ValueMatch(i, end, self._rank(only, matched))
         if not self._enough(alive, matched, words, i, end, sentence_case):
             return None
         return ValueMatch(i, end, self._rank(self._called(alive, text, i, end), matched))
@@ -155,21 +162,45 @@ class NameIndex:
             return alive
         return {n for n in alive if (self.entities[n].table, self.entities[n].column) == kind} or alive
 
+    def _place(self, alive: set[int], text: list[str], i: int, end: int) -> set[int] | None:
+        """The only row called by an ordinary noun of a place: "the library", "the school budget"."""
+        if end != i + 1 or text[i] not in self._places or text[i - 1 : i] != ["the"]:
+            return None
+        labelled = set(self._labels.values())
+        rows = {n for n in alive if (self.entities[n].table, self.entities[n].column) in labelled}
+        behind = text[end] if end < len(text) else ""
+        several = behind != stem(behind) and stem(behind) in self._labels and self._labels[stem(behind)][1]
+        about = not behind.isalnum() or behind in self._stops or stem(behind) in self._terms
+        return rows if len(rows) == 1 and about and not several else None
+
     def _other_name(self, words: Words, i: int) -> ValueMatch | None:
         """Another name that the pack gives a value, or the initials of a name in capitals."""
         text = words.text
         for alias, candidate in self._aliases.get(text[i], ()):
             if tuple(text[i : i + len(alias)]) == alias:
                 return ValueMatch(i, i + len(alias), (candidate,))
+        parted = self._parted_alias(text, i)
+        if parted is not None:
+            return ValueMatch(i, i + 2, (parted,))
         number = self._initials.get(text[i])
         if number is None or text[i] in self._terms or words.all_capital():
             return None
         said = words.source[words.start[i] : words.end[i]]
         return ValueMatch(i, i + 1, (self._candidate(number, 100),)) if said.isupper() else None
 
-    def _split_name(self, text: list[str], i: int, joined: str) -> set[int] | None:
-        """Names with a word that the user wrote as two: "river side"."""
-        if i + 1 >= len(text) or text[i] in self._stops or len(joined) < 6:
+    def _parted_alias(self, text: list[str], i: int) -> Candidate | None:
+        """Another name of one word that the user wrote as two: "sheet rock"."""
+        if i + 1 >= len(text) or text[i] in self._stops or text[i + 1] in self._stops:
+            return None
+        joined = text[i] + text[i + 1]
+        group = self._aliases.get(joined, ()) if len(joined) >= _SHORTEST_PARTED else ()
+        return next((candidate for alias, candidate in group if alias == (joined,)), None)
+
+    def _split_name(self, words: Words, i: int, joined: str) -> set[int] | None:
+        """Names with a word that the user wrote as two: "river side", with a hyphen also "re-bar"."""
+        text = words.text
+        hyphen = i + 1 < len(text) and words.source[words.end[i] : words.start[i + 1]] == "-"
+        if i + 1 >= len(text) or text[i] in self._stops or len(joined) < _SHORTEST_PARTED - hyphen:
             return None
         return self._index.get(joined)
 
@@ -209,7 +240,10 @@ class NameIndex:
             return True
         before, behind = words.text[i - 1] if i else "", words.text[end] if end < len(words.text) else ""
         spoken_of = before in self._naming and i > 1 and words.text[i - 2] in _SUBJECTS
-        if spoken_of and len(values) == 1 and (not behind.isalnum() or behind in self._stops):
+        alone = len(values) == 1 and (not behind.isalnum() or behind in self._stops)
+        first = all(self.entities[n].stems[0] == matched[0] for n in alive)
+        sent_by = before in self._sources and first and behind not in _SPANNING
+        if alone and (spoken_of or sent_by):
             return True
         # A plural before is no apposition: "clients living on loans".
         near = {before if stem(before) == before else "", behind}

@@ -68,6 +68,16 @@ def table_nouns(pack: DomainPack) -> frozenset[str]:
     return frozenset(nouns)
 
 
+def starting_nouns(pack: DomainPack) -> frozenset[str]:
+    """Nouns for the rows of tables whose main date is a start."""
+    nouns: set[str] = set()
+    for table in pack.tables.values():
+        column = table.columns.get(table.date) if table.date else None
+        if column is not None and "start" in {word for term in column.terms for word in term.split()}:
+            nouns.update((*table.terms, *table.plurals, *(f"{term}s" for term in table.terms)))
+    return frozenset(nouns)
+
+
 def completions(pack: DomainPack) -> dict[str, str]:
     """Shortened words of four letters and more that only one term's family can stand for ("infra")."""
     families: dict[str, Counter[str]] = {}

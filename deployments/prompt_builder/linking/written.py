@@ -6,7 +6,7 @@ from typing import Final
 
 from deployments.prompt_builder.linking import calendar
 from deployments.prompt_builder.linking.calendar import Period
-from deployments.prompt_builder.linking.reading import MONTHS, Found
+from deployments.prompt_builder.linking.reading import MONTHS, UNIT_WORDS, Found
 from deployments.prompt_builder.linking.years import (
     DAY,
     PART,
@@ -23,6 +23,8 @@ _DOTTED: Final = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})$")
 # "10/2026" and "2026-10".
 _MONTH_YEAR: Final = re.compile(r"(?:(\d{1,2})/(\d{4})|(\d{4})-(\d{2}))$")
 _LARGEST_DENOMINATOR: Final = 10
+_COUNTED_BY: Final = frozenset({"of", "or", "to", *UNIT_WORDS})
+_DAY_CUES: Final = frozenset({"on", "since", "before", "after", "until"})
 _MONTHS_OF_YEAR: Final = 12
 _PACKED: Final = re.compile(r"(?:(\d)([qh])(\d{2})|(\d{4})q([1-4]))$")
 # fmt: off
@@ -47,10 +49,10 @@ class DateReader(YearReader):
             value = self._slashed(int(match[1]), int(match[2]), full_year(match[3]))
         elif match := _DOTTED.match(word):
             value = _safe_date(int(match[3]), int(match[2]), int(match[1]))
-        elif (match := _SHORT.match(word)) and (anchored or self._on_day(i, int(match[2]))):
-            value = self._slashed(int(match[1]), int(match[2]), self._today.year)
-            if value is not None and value > self._today and not self._future:
-                value = value.replace(year=value.year - 1) if (value.month, value.day) != (2, 29) else None
+        elif (match := _SHORT.match(word)) and (anchored or self._on_day(i, int(match[1]), int(match[2]))):
+            value = self._undated(int(match[1]), int(match[2]))
+        elif (day := self._dashed(i)) is not None:
+            return Found(i + 3, _day(day))
         elif match := _MONTH_YEAR.match(word):
             return self._of_month(i + 1, int(match[1] or match[4]), int(match[2] or match[3]))
         elif match := _PACKED.match(word):
@@ -59,9 +61,26 @@ class DateReader(YearReader):
             return self._part(i + 1, "quarter" if match[1] == "q" else "half", int(match[2]))
         return Found(i + 1, _day(value)) if value is not None else None
 
-    def _on_day(self, i: int, second: int) -> bool:
-        """Whether "on" stands before a day, which a fraction of small numbers is not: "on 3/14"."""
-        return self._at(i - 1) == "on" and second > _LARGEST_DENOMINATOR
+    def _undated(self, first: int, second: int) -> date | None:
+        """A day without a year: the latest past one, in a question that looks ahead this year's."""
+        value = self._slashed(first, second, self._today.year)
+        if value is not None and value > self._today and not self._future:
+            return value.replace(year=value.year - 1) if (value.month, value.day) != (2, 29) else None
+        return value
+
+    def _dashed(self, i: int) -> date | None:
+        """Of "on 10-14", "since 10-14", where nothing follows that the numbers could count."""
+        first, second, behind = self._at(i), self._at(i + 2), self._at(i + 3)
+        figures = first.isdigit() and second.isdigit() and max(len(first), len(second)) <= 2
+        if not figures or self._at(i + 1) != "to" or self._at(i - 1) not in _DAY_CUES:
+            return None
+        counted = behind.isalnum() and (behind not in self._english.stop_words or behind in _COUNTED_BY)
+        return None if counted else self._undated(int(first), int(second))
+
+    def _on_day(self, i: int, first: int, second: int) -> bool:
+        """Whether a word for dates stands before what is no small fraction: "on 3/14", "for 6/3"."""
+        fraction = first < second <= _LARGEST_DENOMINATOR
+        return self._at(i - 1) in {"on", "for", "dated", "from"} and not fraction
 
     def _slashed(self, first: int, second: int, year: int) -> date | None:
         """American order, unless only the other is a date or another date of the question shows it."""

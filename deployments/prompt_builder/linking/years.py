@@ -13,9 +13,11 @@ from deployments.prompt_builder.linking.reading import MONTHS, Found, Reader
 # fmt: off
 _COMPARED: Final = frozenset({
     "than", "=", "least", "most", "exceeding", "above", "below", "under", "exactly", "top", "equals", "tops",
+    "topping", "exceeds",
 })
 _COUNTED: Final = frozenset({
-    "hours", "hour", "dollars", "bucks", "kg", "kilos", "meters", "cubic", "square", "pieces",
+    "hours", "hour", "dollars", "dollar", "bucks", "buck", "usd", "euros", "euro", "eur", "grand",
+    "kg", "kilos", "meters", "cubic", "square", "pieces",
     "piece", "liters",
     "units", "m2", "m3", "days", "percent", "items", "rows", "records", "times", "people", "tons",
 })
@@ -32,10 +34,15 @@ DAY: Final = re.compile(r"(\d{1,2})(st|nd|rd|th)?$")
 FISCAL: Final = re.compile(r"fy'?(\d{4}|\d{2})$")
 _YEAR: Final = re.compile(r"(?:19|20)\d\d$")
 _YEARS_OF_HOURS: Final = 3
+# Behind "over" or "up to" a number that would be a year longer ago is an amount.
+_YEARS_LIMITED: Final = 10
 # Before these a number of hours is counted although it looks like a year.
 _COUNTING: Final = frozenset(
     {"over", "about", "nearly", "than", "exactly", "only", "of", "the", "and", "or", "to"}
 )
+# What stands between the two sides of a comparison of years, and how many words apart they are at most.
+_SIDES: Final = frozenset({"than", "tops", "topping", "exceeds", "exceeding", "above", "below", "under"})
+_SIDES_APART: Final = 6
 # A fiscal year named by two ("FY 2025-26") begins in April, as where it is written so.
 _FISCAL_START: Final = 4
 _NEAR_YEARS: Final = 5  # a two-digit year is at most this far from today's
@@ -57,7 +64,8 @@ class YearReader(Reader):
         end, value = year
         later = self._at(i - 2) in {"later", "earlier", "older", "newer"}
         compared = self._at(i - 1) in _COMPARED and not later and not self._beside_year(i)
-        if j == i and (compared or (self._at(end) in _COUNTED and not self._names_hours(i, end, value))):
+        compared = compared or self._limits(i, value)
+        if j == i and (compared or (self._at(end) in _COUNTED and not self._names_year_of(i, end, value))):
             return None
         part = PART.match(self._at(end))
         if part is not None:
@@ -68,13 +76,22 @@ class YearReader(Reader):
         return Found(end, calendar.absolute(date(value, 1, 1), "year"))
 
     def _beside_year(self, i: int) -> bool:
-        """Whether "than" stands between two years: "more in 2026 than 2025"."""
-        before = self._words[max(0, i - 4) : i - 1]
-        return self._at(i - 1) == "than" and any(_YEAR.match(w) or w == "year" for w in before)
+        """Whether a comparison stands between two years: "more in 2026 than 2025"."""
+        before = self._words[max(0, i - _SIDES_APART) : i - 1]
+        near = abs(int(self._at(i)) - self._today.year) <= _NEAR_YEARS if self._at(i).isdigit() else True
+        return near and self._at(i - 1) in _SIDES and any(_YEAR.match(w) or w == "year" for w in before)
 
-    def _names_hours(self, i: int, end: int, year: int) -> bool:
-        """Whether it is the year of the hours and not their number: "2026 hours by crew"."""
+    def _limits(self, i: int, year: int) -> bool:
+        """Whether an amount is limited: "not over 2000", "up to 2000"."""
+        said = self._at(i - 1) == "over" or self._words[max(0, i - 2) : i] == ["up", "to"]
+        return said and self._today.year - year > _YEARS_LIMITED
+
+    def _names_year_of(self, i: int, end: int, year: int) -> bool:
+        """Whether it is the year of the hours or dollars, not their number: "2026 hours by crew"."""
         near = abs(year - self._today.year) <= _YEARS_OF_HOURS
+        if self._at(end) == "dollar":
+            noun = self._at(end + 1)
+            return near and noun.isalpha() and noun not in self._english.stop_words
         return near and self._at(end) == "hours" and self._at(i - 1) not in _COUNTING
 
     def _part_after_year(self, end: int, part: re.Match[str], year: int) -> Found:
