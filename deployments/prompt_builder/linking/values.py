@@ -66,6 +66,7 @@ class NameIndex:
         self._naming = english.naming_words
         self._sources = english.source_words
         self._places = english.place_nouns
+        self._verbs = english.through_verbs
         self._superlatives = english.superlatives
         self._labels = {term: (name, t.label) for name, t in pack.tables.items() for term in t.terms}
         self._type_words = {name: _type_words(table) for name, table in pack.tables.items()}
@@ -170,7 +171,8 @@ class NameIndex:
         rows = {n for n in alive if (self.entities[n].table, self.entities[n].column) in labelled}
         behind = text[end] if end < len(text) else ""
         several = behind != stem(behind) and stem(behind) in self._labels and self._labels[stem(behind)][1]
-        about = not behind.isalnum() or behind in self._stops or stem(behind) in self._terms
+        spoken = behind in self._stops or behind in self._verbs or behind.endswith(("ed", "ing"))
+        about = not behind.isalnum() or spoken or stem(behind) in self._terms
         return rows if len(rows) == 1 and about and not several else None
 
     def _other_name(self, words: Words, i: int) -> ValueMatch | None:
