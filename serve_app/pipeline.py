@@ -28,6 +28,7 @@ from serve_app.contracts import (
     SamplingParams,
     TokenChunk,
     ValidSql,
+    VerifiedSql,
 )
 from serve_app.errors import (
     DatabaseUnavailable,
@@ -200,8 +201,16 @@ async def _attempts(run: _Run, context: ConversationContext) -> Outcome:
         with run.trace.timed("prompt"):
             repair = (failure.sql, failure.reason) if failure else None
             built = await run.stages.prompt_builder.build(run.question, context, repair)
-        if not isinstance(built, Prompt):
+        if isinstance(built, VerifiedSql):
+            verified = await _try_verified(run, built)
+            if isinstance(verified, Executed):
+                return verified
+            # The model keeps all its attempts: the one that failed was not its own.
+            repair = (verified.sql, verified.reason)
+            built = await run.stages.prompt_builder.build(run.question, context, repair)
+        if isinstance(built, Clarification | CannotAnswer):
             return built
+        assert isinstance(built, Prompt), "a repair asks the model"
         if previous is not None and same_text(built, previous) and run.limits.sampling.temperature == 0:
             # A profile without repairs: the same prompt, greedily decoded, gives the same output.
             run.trace.attempts = attempt
@@ -291,6 +300,15 @@ async def _try_candidates(
     return first
 
 
+async def _try_verified(run: _Run, found: VerifiedSql) -> Executed | Failure:
+    """A verified statement passes the same checks as a generated one."""
+    run.trace.note_verified(found)
+    tried = await _check_and_run(run, found.candidate.sql)
+    if not isinstance(tried, Executed):
+        run.trace.forget_verified()
+    return tried
+
+
 async def _check_and_run(run: _Run, sql: str) -> Executed | Failure:
     await run.begin("validate")
     with run.trace.timed("validate"):
@@ -367,7 +385,7 @@ async def _remember(run: _Run, exchange: Exchange) -> None:
     await run.begin("remember")
     try:
         with run.trace.timed("remember"):
-            await run.stages.conversations.remember(
+            run.trace.exchange = await run.stages.conversations.remember(
                 run.trace.conversation_id or "", run.question.caller, exchange
             )
     except PlumblineError as error:

@@ -91,6 +91,7 @@ def _service(settings: Settings, sampling: SamplingParams) -> ServiceConfig:
         ),
         limits=settings.limits,
         features=settings.features,
+        feedback=settings.feedback,
         policy=settings.policy.name,
         model_enabled=settings.model.enabled,
         time_zone=settings.executor.time_zone,

@@ -10,9 +10,11 @@ from serve_app.contracts import (
     Exchange,
     ExecutionRequest,
     ExecutionResult,
+    Feedback,
     Generation,
     GenerationRequest,
     Interpretation,
+    NumberedExchange,
     Prompt,
     Question,
     RejectedSql,
@@ -20,6 +22,7 @@ from serve_app.contracts import (
     StageHealth,
     TokenChunk,
     ValidSql,
+    VerifiedExample,
 )
 
 
@@ -34,9 +37,29 @@ class Conversations(Protocol):
         """
         ...
 
-    async def remember(self, conversation_id: str, caller: Caller, exchange: Exchange) -> None: ...
+    async def remember(self, conversation_id: str, caller: Caller, exchange: Exchange) -> int:
+        """Store an exchange at the end; its position from 0."""
+        ...
 
     async def clear(self, conversation_id: str, caller: Caller) -> None: ...
+
+    async def exchange(
+        self, conversation_id: str, caller: Caller, position: int | None
+    ) -> NumberedExchange | None:
+        """One exchange, the last if ``position`` is None; None if there is none there.
+
+        Raises:
+            ConversationNotFound: the id is not one of this caller's conversations.
+        """
+        ...
+
+    async def give_feedback(self, feedback: Feedback) -> None:
+        """Store feedback in place of an undecided one on the same exchange."""
+        ...
+
+    async def verified(self) -> tuple[VerifiedExample, ...]:
+        """The accepted pairs, newest first."""
+        ...
 
     async def health(self) -> StageHealth: ...
 

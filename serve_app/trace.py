@@ -7,10 +7,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from serve_app.contracts import ExecutionResult, Generation, MemoryUsage, Prompt, Question
+from serve_app.contracts import ExecutionResult, Generation, MemoryUsage, Prompt, Question, VerifiedSql
 from serve_app.errors import PlumblineError
 
 StageName = Literal["context", "prompt", "generate", "interpret", "validate", "execute", "remember"]
+
+# The engine of answers that a verified example gave.
+VERIFIED = "verified"
 
 _log = logging.getLogger("plumbline.pipeline")
 
@@ -32,6 +35,9 @@ class Trace:
     engine: str | None = None
     model: str | None = None
     memory: MemoryUsage | None = None
+    confidence: float | None = None
+    verified_example: str | None = None
+    exchange: int | None = None
     context_used: int = 0
     context_length: int = 0
     truncation: tuple[str, ...] = ()
@@ -84,6 +90,15 @@ class Trace:
         self.queue_ms += generation.queue_ms
         self.engine, self.model, self.memory = generation.engine, generation.model, generation.memory
 
+    def note_verified(self, found: VerifiedSql) -> None:
+        """An answer without a generation."""
+        self.engine, self.confidence, self.verified_example = VERIFIED, found.confidence, found.example_id
+        self.sql, self.query_spec = found.candidate.sql, found.candidate.query_spec
+
+    def forget_verified(self) -> None:
+        """The verified statement did not run; whatever answers now is another engine."""
+        self.engine, self.confidence, self.verified_example, self.query_spec = None, None, None, None
+
     def note_result(self, result: ExecutionResult) -> None:
         self.row_count = result.row_count
         self.execution_ms = result.execution_ms
@@ -102,6 +117,7 @@ class Trace:
             "question": self.question.text,
             "sql": self.sql,
             "query_spec": self.query_spec,
+            "engine": self.engine,
             "verdict": self.verdict,
             "inference_ms": round(self.inference_ms, 3),
             "prompt_tokens": self.prompt_tokens,
@@ -125,6 +141,9 @@ class Trace:
             "context_used": self.context_used,
             "context_length": self.context_length,
             "engine": self.engine,
+            "confidence": self.confidence,
+            "verified_example": self.verified_example,
+            "exchange": self.exchange,
             "model": self.model,
             "truncation": list(self.truncation),
             "query_spec": self.query_spec,

@@ -5,6 +5,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
+from deployments.prompt_builder.verified.answers import VerifiedAnswers
 from serve_app.contracts import (
     BuiltPrompt,
     ConversationContext,
@@ -41,11 +42,13 @@ class PromptBuilderCore:
         schema_source: SchemaSource,
         profile: PromptProfile,
         schema_reuse_s: float = 30.0,
+        verified: VerifiedAnswers | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._schema_source = schema_source
         self._profile = profile
         self._schema_reuse_s = schema_reuse_s
+        self._verified = verified
         self._clock = clock
         self._schema: SchemaSnapshot | None = None
         self._fetched_at = 0.0
@@ -56,6 +59,8 @@ class PromptBuilderCore:
     ) -> BuiltPrompt:
         """Build the prompt. ``repair`` is (rejected SQL, reason) of the attempt before.
 
+        A first attempt may need no prompt: a verified example of the question's shape answers it.
+
         Raises:
             InvalidRequest: the question is empty or too long for the model.
             DatabaseUnavailable: the schema cannot be read.
@@ -63,7 +68,12 @@ class PromptBuilderCore:
         if not question.text.strip():
             raise InvalidRequest("The question is empty. Ask something about your data.")
         cached = self._schema_is_fresh()
-        built = await self._profile.build(question, context, await self._current_schema(), repair)
+        schema = await self._current_schema()
+        if self._verified is not None and repair is None:
+            answer = await self._verified.answer(question, context, schema)
+            if answer is not None:
+                return answer
+        built = await self._profile.build(question, context, schema, repair)
         return built.model_copy(update={"schema_cached": cached}) if isinstance(built, Prompt) else built
 
     async def interpret(self, prompt: Prompt, output: str) -> Interpretation:

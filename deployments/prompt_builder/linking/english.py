@@ -21,6 +21,7 @@ class English(BaseModel):
     abbreviations: dict[str, str]
     phrases: dict[str, str]
     stop_words: frozenset[str]
+    filler_words: frozenset[str]
     glue_words: frozenset[str]
     weak_words: frozenset[str]
     future_cues: frozenset[str]

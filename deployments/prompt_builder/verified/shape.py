@@ -1,0 +1,39 @@
+"""The shape of a question: its text with the linker's placeholders for names, numbers and dates."""
+
+from dataclasses import dataclass
+
+from deployments.prompt_builder.linking.english import English
+from serve_app.contracts import Link
+
+_PAUSES = frozenset(",.:")
+# A near-exact match needs so many words that say something beside its placeholders.
+FEWEST_WORDS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """``exact`` is the linked text; ``near`` leaves out pauses and words of courtesy and grammar alone.
+
+    ``near`` is None where too little is left to go by. Word forms stay: "the highest bill" asks for one row,
+    "the highest bills" does not.
+    """
+
+    exact: str
+    near: str | None
+
+
+def shape_of(linked_text: str, english: English) -> Shape:
+    kept = [word for word in linked_text.split() if word not in _PAUSES and word not in english.filler_words]
+    said = sum(not word.startswith("<") for word in kept)
+    return Shape(linked_text, " ".join(kept) if said >= FEWEST_WORDS else None)
+
+
+def same_meaning(one: Link, other: Link) -> bool:
+    """Whether two links of the same placeholder stand for the same value."""
+    return (one.placeholder, one.candidates, one.number, one.unit, one.dates) == (
+        other.placeholder,
+        other.candidates,
+        other.number,
+        other.unit,
+        other.dates,
+    )
