@@ -121,11 +121,13 @@ def make_context(*past: Exchange) -> ConversationContext:
 
 
 def make_profile(
-    counter: TokenCounter | None = None, pack: DomainPack = PACK, **config: int | float | bool
+    counter: TokenCounter | None = None,
+    pack: DomainPack = PACK,
+    library: ExampleLibrary | None = None,
+    **config: int | float | bool,
 ) -> InstructionProfile:
-    return InstructionProfile(
-        pack, ExampleLibrary(EXAMPLES), counter or by_chars(4), PromptConfig.model_validate(config)
-    )
+    library = library or ExampleLibrary(EXAMPLES)
+    return InstructionProfile(pack, library, counter or by_chars(4), PromptConfig.model_validate(config))
 
 
 def whole_text(prompt: Prompt) -> str:

@@ -37,7 +37,7 @@ class PromptConfig(BaseModel):
         description="Seconds before accepted feedback is asked for again",
     )
     verified_confidence: float = Field(
-        default=0.85,
+        default=0.7,
         ge=0.0,
         le=1.01,
         description="Confidence from which a verified example answers a question of its shape without the "

@@ -23,7 +23,13 @@ class Shape:
 
 
 def shape_of(linked_text: str, english: English) -> Shape:
-    kept = [word for word in linked_text.split() if word not in _PAUSES and word not in english.filler_words]
+    kept: list[str] = []
+    for word in linked_text.split():
+        if word.startswith("<D") and kept and kept[-1] in english.date_prepositions:
+            # "spent in May" and "spent last month" differ in nothing but the date.
+            kept.pop()
+        if word not in _PAUSES and word not in english.filler_words:
+            kept.append(word)
     said = sum(not word.startswith("<") for word in kept)
     return Shape(linked_text, " ".join(kept) if said >= FEWEST_WORDS else None)
 

@@ -28,11 +28,12 @@ class SqlTemplate:
     def fill(self, links: Sequence[Link]) -> str | None:
         """The statement for other links of the same shape; None if a link does not clearly fill its slots."""
         known = {link.placeholder: link for link in links}
+        if known.keys() != {slot.placeholder for slot in self.slots}:
+            return None
         tree = self.tree.copy()
         for node in list(tree.find_all(exp.Placeholder)):
             slot = self.slots[int(node.name)]
-            link = known.get(slot.placeholder)
-            constant = slot.filled(link) if link is not None else None
+            constant = slot.filled(known[slot.placeholder])
             if constant is None:
                 return None
             node.replace(constant)

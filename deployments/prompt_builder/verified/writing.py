@@ -26,7 +26,7 @@ def read_statement(sql: str) -> exp.Expr | None:
         same = same_tree(parse(Source(sql))[1], parse(Source(written(tree)))[1])
     except (sqlglot.errors.SqlglotError, GrammarError):
         return None
-    return tree if same else None
+    return tree if same and isinstance(tree, exp.Query) else None
 
 
 def written(tree: exp.Expr) -> str:

@@ -21,7 +21,7 @@ from fakes import (
     valid,
 )
 
-from serve_app.contracts import CannotAnswer, Clarification, SamplingParams, SqlCandidate
+from serve_app.contracts import CannotAnswer, Clarification, SamplingParams, SqlCandidate, VerifiedSql
 from serve_app.errors import (
     ConversationNotFound,
     DatabaseUnavailable,
@@ -332,3 +332,45 @@ async def test_every_stage_and_question_is_logged(caplog: pytest.LogCaptureFixtu
     (query,) = [r for r in caplog.records if r.message == "query"]
     assert query.request_id == "r-1"  # type: ignore[attr-defined]
     assert query.row_count == 1  # type: ignore[attr-defined]
+
+
+def verified(sql: str) -> VerifiedSql:
+    return VerifiedSql(candidate=SqlCandidate(sql=sql, query_spec="{}"), confidence=0.95, example_id="pack:1")
+
+
+async def test_a_verified_statement_answers_without_the_model() -> None:
+    stages = make_stages(prompt_builder=FakePromptBuilder(lambda q, repair: verified("SELECT 2")))
+    finished, trace = await ask(stages)
+    assert finished.sql == "SELECT 2"
+    assert stages.generator.asked == []  # type: ignore[attr-defined]
+    assert stages.validator.asked == ["SELECT 2"]  # type: ignore[attr-defined]
+    told = trace.metadata()
+    assert (told["engine"], told["model"], told["confidence"]) == ("verified", None, 0.95)
+    assert (told["verified_example"], told["attempts"], told["exchange"]) == ("pack:1", 1, 0)
+    (exchange,) = stages.conversations.exchanges[finished.conversation_id]  # type: ignore[attr-defined]
+    assert exchange.query_spec == "{}"
+
+
+@pytest.mark.parametrize("max_retries", [0, 2])
+async def test_a_verified_statement_that_is_refused_leaves_the_model_all_its_attempts(
+    max_retries: int,
+) -> None:
+    builder = FakePromptBuilder(
+        lambda q, repair: make_prompt(q.text) if repair else verified("SELECT secret")
+    )
+    validator = FakeValidator(lambda sql: rejected(reason="no") if "secret" in sql else valid(sql))
+    stages = make_stages(prompt_builder=builder, validator=validator)
+    finished, trace = await ask(stages, PipelineLimits(retry_delay_s=0, max_retries=max_retries))
+    assert finished.sql == "SELECT 1"
+    assert [repair for _, _, repair in builder.asked] == [None, ("SELECT secret", "no")]
+    told = trace.metadata()
+    assert (told["engine"], told["confidence"], told["verified_example"]) == ("fake", None, None)
+    assert (told["attempts"], told["query_spec"]) == (1, None)
+
+
+async def test_a_verified_statement_that_fails_goes_to_the_model_as_well() -> None:
+    builder = FakePromptBuilder(lambda q, repair: make_prompt(q.text) if repair else verified("SELECT 1/0"))
+    executor = FakeExecutor(lambda sql: ExecutionFailed() if "1/0" in sql else make_result())
+    finished, trace = await ask(make_stages(prompt_builder=builder, executor=executor))
+    assert finished.sql == "SELECT 1"
+    assert trace.engine == "fake"
