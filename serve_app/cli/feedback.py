@@ -174,7 +174,7 @@ def _print(found: "tuple[Feedback, ...]") -> None:
         follow_up = ", a follow-up" if feedback.is_follow_up else ""
         decided = f", by {feedback.decided_by}" if feedback.decided_by else ""
         head = f"{feedback.id[:SHORT_ID]}  {feedback.status}{decided}  {feedback.verdict}  {who}{follow_up}"
-        console.print(Text(head, style="bold"))
+        console.print(Text(head, style="bold"), soft_wrap=True)
         for line in (feedback.question, feedback.sql, feedback.comment):
             if line:
-                console.print(Text(f"    {' '.join(line.split())}"))
+                console.print(Text(f"    {' '.join(line.split())}"), soft_wrap=True)

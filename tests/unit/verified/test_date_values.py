@@ -1,6 +1,7 @@
 """What constant date expressions mean, checked against the linker's own reckoning and by hand."""
 
-from datetime import date
+from datetime import date, timedelta
+from itertools import product
 
 import pytest
 import sqlglot
@@ -8,7 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deployments.prompt_builder.linking.calendar import Moment, Unit
-from deployments.prompt_builder.verified.date_values import day_of, range_signature, read_bound, signature
+from deployments.prompt_builder.verified.date_values import (
+    REFERENCE_DAYS,
+    day_of,
+    range_signature,
+    read_bound,
+    signature,
+)
 from serve_app.contracts import DateRange
 
 TODAY = date(2024, 5, 31)
@@ -56,6 +63,16 @@ def test_the_same_days_have_the_same_signature() -> None:
         "CAST(date_trunc('month', CURRENT_DATE) AS DATE) - INTERVAL '1 year'",
     )
     assert len({signature(sqlglot.parse_one(way, read="postgres")) for way in ways}) == 1
+
+
+def test_different_days_have_different_signatures() -> None:
+    shifts = product(UNITS, (-36, -12, -6, -3, -1, 0, 1, 3), (*range(-31, 32), -366, -365, -364, -90, 365))
+    moments = [Moment(anchor=anchor, months=months, days=days) for anchor, months, days in shifts]
+    alike: dict[tuple[date, ...], Moment] = {}
+    days = [date(2024, 1, 1) + timedelta(days=17 * step) for step in range(90)]
+    for moment in moments:
+        other = alike.setdefault(tuple(map(moment.resolve, REFERENCE_DAYS)), moment)
+        assert [moment.resolve(day) for day in days] == [other.resolve(day) for day in days]
 
 
 @pytest.mark.parametrize("sql", ["1; DROP TABLE projects", "(SELECT max(date) FROM expenses)", "", "'"])

@@ -83,6 +83,14 @@ def test_another_shape_is_no_match(match: Any, question: str) -> None:
     assert match(pair())(question) is None
 
 
+def test_the_likeliest_column_of_a_name_is_what_is_asked(match: Any) -> None:
+    sql = "SELECT sum(quantity) FROM materials WHERE name = 'rebar'"
+    found = match(pair("How much rebar came in?", sql))
+    # "drywall" is a material first, and part of a vendor's name as well.
+    assert found("How much drywall came in?").candidate.sql.endswith("name = 'drywall'")
+    assert found("How much Bexar Drywall came in?") is None
+
+
 def test_a_less_sure_name_lowers_the_confidence(match: Any) -> None:
     found = match(pair())("What did the Riverside cost in 2025?")
     assert "'Riverside Apartments'" in found.candidate.sql
