@@ -42,7 +42,9 @@ def align_numbers(
     tree: exp.Expr, links: Sequence[Link], columns: StoredColumns, taken: set[int]
 ) -> Aligned | None:
     """A slot for the one literal of a number link's value; None if there are more, or it is a factor."""
-    literals = [node for node in tree.find_all(exp.Literal) if id(node) not in taken]
+    literals = [
+        node for node in tree.find_all(exp.Literal) if id(node) not in taken and not _is_structural(node)
+    ]
     found: Aligned = []
     for link in links:
         if link.placeholder[0] != "N":
@@ -88,6 +90,11 @@ def _number_slot(node: exp.Expr, link: Link) -> Slot | None:
         return Slot(link.placeholder, "row_count")
     compared = isinstance(parent, (*_COMPARISONS, exp.Between, exp.In))
     return Slot(link.placeholder, "number") if compared else None
+
+
+def _is_structural(node: exp.Expr) -> bool:
+    """Decimals of a rounding and positions of outputs: numbers of the statement that no question says."""
+    return node.arg_key == "decimals" or isinstance(node.parent, (exp.Group, exp.Ordered))
 
 
 def _decimal(text: str) -> Decimal | None:

@@ -1,5 +1,7 @@
 """Reading a verified statement into a tree that can be written back without changing its meaning."""
 
+from typing import Any, ClassVar
+
 import sqlglot
 from sqlglot import exp
 from sqlglot.generators.postgres import PostgresGenerator
@@ -9,6 +11,11 @@ from deployments.sql_validator.grammar import GrammarError, Source, parse, same_
 
 class _Writer(PostgresGenerator):
     """PostgreSQL text that PostgreSQL's grammar reads as it read the original."""
+
+    # sqlglot casts what it rounds, for values that might be of type double precision.
+    TRANSFORMS: ClassVar[Any] = {
+        kind: write for kind, write in PostgresGenerator.TRANSFORMS.items() if kind is not exp.Round
+    }
 
     def not_sql(self, expression: exp.Not) -> str:
         """``x NOT IN (…)``, which to PostgreSQL is an operator of its own and not ``NOT x IN (…)``."""
