@@ -249,16 +249,8 @@ class SqlCandidate(Message):
     query_spec: str | None = None
 
 
-class VerifiedSql(Message):
-    """SQL of a verified example with the question's own values: an answer without a generation."""
-
-    candidate: SqlCandidate
-    confidence: float = Field(ge=0.0, le=1.0)
-    example_id: str
-
-
 # Clarification and CannotAnswer differ by their fields; extra="forbid" keeps the union unambiguous.
-BuiltPrompt = Prompt | VerifiedSql | Clarification | CannotAnswer
+BuiltPrompt = Prompt | Clarification | CannotAnswer
 Interpretation = SqlCandidate | CannotAnswer
 
 
@@ -403,6 +395,20 @@ class ExecutionResult(Message):
     truncated: bool
     truncated_by: Literal["rows", "bytes"] | None = None
     execution_ms: float
+
+
+# Candidates
+
+
+class Proposal(Message):
+    """What an engine that does not generate answers with."""
+
+    candidate: SqlCandidate
+    confidence: float = Field(ge=0.0, le=1.0, description="Probability that the statement is right")
+    engine: str = Field(min_length=1, description="Kind of engine, told in metadata and metrics")
+    source: str | None = Field(
+        default=None, description="What it was made from, e.g. a verified example's id"
+    )
 
 
 # Health

@@ -22,6 +22,7 @@ from serve_app.contracts import (
     Interpretation,
     NumberedExchange,
     Prompt,
+    Proposal,
     Question,
     RejectedSql,
     SchemaSnapshot,
@@ -148,6 +149,10 @@ class PromptBuilderHandle(StageHandle):
     ) -> BuiltPrompt:
         built: BuiltPrompt = await self.call("build", question, context, repair)
         return built
+
+    async def propose(self, question: Question, context: ConversationContext) -> Proposal | None:
+        proposal: Proposal | None = await self.call("propose", question, context)
+        return proposal
 
     async def interpret(self, prompt: Prompt, output: str) -> Interpretation:
         meaning: Interpretation = await self.call("interpret", prompt, output)

@@ -88,6 +88,7 @@ def _service(settings: Settings, sampling: SamplingParams) -> ServiceConfig:
             request_timeout_s=settings.limits.request_timeout_s,
             max_history=settings.prompt.max_history,
             sampling=sampling,
+            direct_confidence=settings.prompt.verified_confidence,
         ),
         limits=settings.limits,
         features=settings.features,

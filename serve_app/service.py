@@ -256,7 +256,8 @@ class ChatService:
 
     async def health(self) -> HealthResponse:
         """Ask every stage how it is, at the same time."""
-        stages = self._stages._asdict()
+        # A direct engine lives in a stage that is asked anyway.
+        stages = {name: stage for name, stage in self._stages._asdict().items() if name != "direct"}
         asked = await asyncio.gather(*(_stage_health(name, stage.health) for name, stage in stages.items()))
         reports = [StageReport(**health.model_dump()) for health in asked]
         return HealthResponse(status="ok" if all(r.ok for r in reports) else "degraded", stages=reports)

@@ -16,6 +16,7 @@ from serve_app.contracts import (
     Interpretation,
     NumberedExchange,
     Prompt,
+    Proposal,
     Question,
     RejectedSql,
     SchemaSnapshot,
@@ -92,6 +93,19 @@ class Generator(Protocol):
     async def count_tokens(self, texts: tuple[str, ...]) -> tuple[int, ...]: ...
 
     async def cancel(self, request_id: str) -> None: ...
+
+    async def health(self) -> StageHealth: ...
+
+
+class DirectEngine(Protocol):
+    """An engine that answers some questions without generating, such as a template of a verified pair."""
+
+    async def propose(self, question: Question, context: ConversationContext) -> Proposal | None:
+        """A statement and how sure it is, or None for a question that only a model can answer.
+
+        The statement is checked and run as any other.
+        """
+        ...
 
     async def health(self) -> StageHealth: ...
 

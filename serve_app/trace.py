@@ -7,13 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from serve_app.contracts import ExecutionResult, Generation, MemoryUsage, Prompt, Question, VerifiedSql
+from serve_app.contracts import ExecutionResult, Generation, MemoryUsage, Prompt, Proposal, Question
 from serve_app.errors import PlumblineError
 
 StageName = Literal["context", "prompt", "generate", "interpret", "validate", "execute", "remember"]
-
-# The engine of answers that a verified example gave.
-VERIFIED = "verified"
 
 _log = logging.getLogger("plumbline.pipeline")
 
@@ -36,7 +33,7 @@ class Trace:
     model: str | None = None
     memory: MemoryUsage | None = None
     confidence: float | None = None
-    verified_example: str | None = None
+    source: str | None = None
     exchange: int | None = None
     context_used: int = 0
     context_length: int = 0
@@ -90,14 +87,14 @@ class Trace:
         self.queue_ms += generation.queue_ms
         self.engine, self.model, self.memory = generation.engine, generation.model, generation.memory
 
-    def note_verified(self, found: VerifiedSql) -> None:
-        """An answer without a generation."""
-        self.engine, self.confidence, self.verified_example = VERIFIED, found.confidence, found.example_id
-        self.sql, self.query_spec = found.candidate.sql, found.candidate.query_spec
+    def note_proposal(self, proposal: Proposal) -> None:
+        """A statement without a generation."""
+        self.engine, self.confidence, self.source = proposal.engine, proposal.confidence, proposal.source
+        self.sql, self.query_spec = proposal.candidate.sql, proposal.candidate.query_spec
 
-    def forget_verified(self) -> None:
-        """The verified statement did not run; whatever answers now is another engine."""
-        self.engine, self.confidence, self.verified_example, self.query_spec = None, None, None, None
+    def forget_proposal(self) -> None:
+        """The proposed statement did not run; whatever answers now is another engine."""
+        self.engine = self.confidence = self.source = self.sql = self.query_spec = None
 
     def note_result(self, result: ExecutionResult) -> None:
         self.row_count = result.row_count
@@ -142,7 +139,7 @@ class Trace:
             "context_length": self.context_length,
             "engine": self.engine,
             "confidence": self.confidence,
-            "verified_example": self.verified_example,
+            "source": self.source,
             "exchange": self.exchange,
             "model": self.model,
             "truncation": list(self.truncation),

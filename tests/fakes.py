@@ -26,6 +26,7 @@ from serve_app.contracts import (
     MemoryUsage,
     NumberedExchange,
     Prompt,
+    Proposal,
     Question,
     RejectedSql,
     SchemaSnapshot,
@@ -191,6 +192,21 @@ class FakePromptBuilder:
 
     async def health(self) -> StageHealth:
         return StageHealth(stage="prompt_builder", ok=True, detail="Ready.")
+
+
+class FakeDirect:
+    """An engine without a model that proposes the same for every question; an exception is raised."""
+
+    def __init__(self, proposal: Proposal | Exception | None) -> None:
+        self._proposal = proposal
+
+    async def propose(self, question: Question, context: ConversationContext) -> Proposal | None:
+        if isinstance(self._proposal, Exception):
+            raise self._proposal
+        return self._proposal
+
+    async def health(self) -> StageHealth:
+        return StageHealth(stage="direct", ok=True, detail="Ready.")
 
 
 class FakeGenerator:

@@ -11,6 +11,7 @@ from serve_app.contracts import (
     ConversationContext,
     Interpretation,
     Prompt,
+    Proposal,
     Question,
     SchemaSnapshot,
     StageHealth,
@@ -59,8 +60,6 @@ class PromptBuilderCore:
     ) -> BuiltPrompt:
         """Build the prompt. ``repair`` is (rejected SQL, reason) of the attempt before.
 
-        A first attempt may need no prompt: a verified example of the question's shape answers it.
-
         Raises:
             InvalidRequest: the question is empty or too long for the model.
             DatabaseUnavailable: the schema cannot be read.
@@ -68,13 +67,18 @@ class PromptBuilderCore:
         if not question.text.strip():
             raise InvalidRequest("The question is empty. Ask something about your data.")
         cached = self._schema_is_fresh()
-        schema = await self._current_schema()
-        if self._verified is not None and repair is None:
-            answer = await self._verified.answer(question, context, schema)
-            if answer is not None:
-                return answer
-        built = await self._profile.build(question, context, schema, repair)
+        built = await self._profile.build(question, context, await self._current_schema(), repair)
         return built.model_copy(update={"schema_cached": cached}) if isinstance(built, Prompt) else built
+
+    async def propose(self, question: Question, context: ConversationContext) -> Proposal | None:
+        """The statement of a verified example of the question's shape; None if there is none.
+
+        Raises:
+            DatabaseUnavailable: the schema cannot be read.
+        """
+        if self._verified is None:
+            return None
+        return await self._verified.propose(question, context, await self._current_schema())
 
     async def interpret(self, prompt: Prompt, output: str) -> Interpretation:
         return await self._profile.interpret(prompt, output, await self._current_schema())

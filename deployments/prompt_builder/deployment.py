@@ -20,6 +20,7 @@ from serve_app.contracts import (
     ConversationContext,
     Interpretation,
     Prompt,
+    Proposal,
     Question,
     StageHealth,
 )
@@ -52,13 +53,16 @@ class PromptBuilder:
             ExecutorHandle(executor).schema,
             make_profile(config, pack, library, GeneratorHandle(generator)),
             config.schema_reuse_s,
-            VerifiedAnswers(pack, library, config.verified_confidence),
+            VerifiedAnswers(pack, library),
         )
 
     async def build(
         self, question: Question, context: ConversationContext, repair: tuple[str, str] | None = None
     ) -> BuiltPrompt:
         return await self._core.build(question, context, repair)
+
+    async def propose(self, question: Question, context: ConversationContext) -> Proposal | None:
+        return await self._core.propose(question, context)
 
     async def interpret(self, prompt: Prompt, output: str) -> Interpretation:
         return await self._core.interpret(prompt, output)

@@ -18,7 +18,6 @@ from serve_app.contracts import (
     Question,
     SamplingParams,
     SchemaSnapshot,
-    VerifiedSql,
 )
 from serve_app.errors import PlumblineError
 from serve_app.evaluation.client import Reply
@@ -63,8 +62,6 @@ class LocalEndpoint:
     ) -> Interpretation | Clarification | PlumblineError:
         """The first candidate that is a statement, unless the best says that it is out of scope."""
         built = await self._profile.build(question, context, self._schema, None)
-        if isinstance(built, VerifiedSql):
-            return built.candidate
         if not isinstance(built, Prompt):
             return built
         request = GenerationRequest(

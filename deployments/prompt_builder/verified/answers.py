@@ -10,7 +10,7 @@ from deployments.prompt_builder.query_spec.context import SpecContext
 from deployments.prompt_builder.retrieval import Example
 from deployments.prompt_builder.verified.library import ExampleLibrary
 from deployments.prompt_builder.verified.matcher import VerifiedMatcher
-from serve_app.contracts import ConversationContext, Question, SchemaSnapshot, VerifiedSql
+from serve_app.contracts import ConversationContext, Proposal, Question, SchemaSnapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,29 +24,25 @@ class _View:
 
 
 class VerifiedAnswers:
-    """Verified statements for questions of their shape, from ``least_confidence`` on."""
+    """Verified statements for questions of their shape."""
 
-    def __init__(self, pack: DomainPack, library: ExampleLibrary, least_confidence: float) -> None:
+    def __init__(self, pack: DomainPack, library: ExampleLibrary) -> None:
         self._pack = pack
         self._library = library
-        self._least_confidence = least_confidence
         self._view: _View | None = None
 
-    async def answer(
+    async def propose(
         self, question: Question, context: ConversationContext, schema: SchemaSnapshot
-    ) -> VerifiedSql | None:
+    ) -> Proposal | None:
         """The statement for a question; None if no verified example clearly gives one.
 
         Within a conversation only a question that is a verified one word by word counts: a shorter or longer
         one may refer back.
         """
-        if self._least_confidence > 1:
-            return None
         today = question.asked_at.date()
         matcher = await self._matcher(schema, today)
         organization = question.caller.organization_id
-        found = matcher.match(question.text, today, organization, exact_only=bool(context.exchanges))
-        return found if found is not None and found.confidence >= self._least_confidence else None
+        return matcher.match(question.text, today, organization, exact_only=bool(context.exchanges))
 
     async def _matcher(self, schema: SchemaSnapshot, today: date) -> VerifiedMatcher:
         examples = await self._library.examples()

@@ -20,10 +20,13 @@ from deployments.prompt_builder.schema_fit import fitting_examples
 from deployments.prompt_builder.verified.date_values import is_absolute, range_signature
 from deployments.prompt_builder.verified.shape import Shape, same_meaning, shape_of
 from deployments.prompt_builder.verified.template import SqlTemplate, make_template
-from serve_app.contracts import Link, SqlCandidate, VerifiedSql
+from serve_app.contracts import Link, Proposal, SqlCandidate
 
 # A match that leaves out words of courtesy and grammar is a little less sure than one word by word.
 NEAR_CONFIDENCE = 0.95
+
+# The engine of such answers, as metadata and metrics tell it.
+ENGINE = "verified"
 
 _YEAR = re.compile(r"\b(19|20)\d\d\b")
 
@@ -70,7 +73,7 @@ class VerifiedMatcher:
 
     def match(
         self, question: str, today: date, organization_id: str | None = None, exact_only: bool = False
-    ) -> VerifiedSql | None:
+    ) -> Proposal | None:
         """The statement of the verified example with the question's shape, its slots filled; None if unsure.
 
         ``confidence`` is 1 for a question word by word, less for a near-exact one and for values that the
@@ -83,10 +86,11 @@ class VerifiedMatcher:
         if pair is None or candidate is None:
             return None
         scores = [link.candidates[0].score for link in linked.links if link.candidates]
-        return VerifiedSql(
+        return Proposal(
             candidate=candidate,
             confidence=round(confidence * min(scores, default=1.0), 4),
-            example_id=pair.example.id,
+            engine=ENGINE,
+            source=pair.example.id,
         )
 
     def _pair(

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from fakes import (
     FakeConversations,
+    FakeDirect,
     FakeExecutor,
     FakeGenerator,
     FakePromptBuilder,
@@ -21,7 +22,16 @@ from fakes import (
     valid,
 )
 
-from serve_app.contracts import CannotAnswer, Clarification, SamplingParams, SqlCandidate, VerifiedSql
+from serve_app.contracts import (
+    CannotAnswer,
+    Clarification,
+    ExecutionResult,
+    Proposal,
+    RejectedSql,
+    SamplingParams,
+    SqlCandidate,
+    ValidSql,
+)
 from serve_app.errors import (
     ConversationNotFound,
     DatabaseUnavailable,
@@ -334,43 +344,48 @@ async def test_every_stage_and_question_is_logged(caplog: pytest.LogCaptureFixtu
     assert query.row_count == 1  # type: ignore[attr-defined]
 
 
-def verified(sql: str) -> VerifiedSql:
-    return VerifiedSql(candidate=SqlCandidate(sql=sql, query_spec="{}"), confidence=0.95, example_id="pack:1")
+def proposal(sql: str, confidence: float = 0.95) -> Proposal:
+    candidate = SqlCandidate(sql=sql, query_spec="{}")
+    return Proposal(candidate=candidate, confidence=confidence, engine="verified", source="pack:1")
 
 
-async def test_a_verified_statement_answers_without_the_model() -> None:
-    stages = make_stages(prompt_builder=FakePromptBuilder(lambda q, repair: verified("SELECT 2")))
+async def test_a_direct_engine_answers_without_the_model() -> None:
+    stages = make_stages(direct=FakeDirect(proposal("SELECT 2")))
     finished, trace = await ask(stages)
     assert finished.sql == "SELECT 2"
     assert stages.generator.asked == []  # type: ignore[attr-defined]
     assert stages.validator.asked == ["SELECT 2"]  # type: ignore[attr-defined]
     told = trace.metadata()
     assert (told["engine"], told["model"], told["confidence"]) == ("verified", None, 0.95)
-    assert (told["verified_example"], told["attempts"], told["exchange"]) == ("pack:1", 1, 0)
+    assert (told["source"], told["attempts"], told["exchange"]) == ("pack:1", 1, 0)
     (exchange,) = stages.conversations.exchanges[finished.conversation_id]  # type: ignore[attr-defined]
     assert exchange.query_spec == "{}"
 
 
-@pytest.mark.parametrize("max_retries", [0, 2])
-async def test_a_verified_statement_that_is_refused_leaves_the_model_all_its_attempts(
-    max_retries: int,
-) -> None:
-    builder = FakePromptBuilder(
-        lambda q, repair: make_prompt(q.text) if repair else verified("SELECT secret")
-    )
-    validator = FakeValidator(lambda sql: rejected(reason="no") if "secret" in sql else valid(sql))
-    stages = make_stages(prompt_builder=builder, validator=validator)
-    finished, trace = await ask(stages, PipelineLimits(retry_delay_s=0, max_retries=max_retries))
+def refusing(sql: str) -> RejectedSql | ValidSql:
+    return rejected() if "secret" in sql else valid(sql)
+
+
+def failing(sql: str) -> ExecutionResult | ExecutionFailed:
+    return ExecutionFailed() if "1/0" in sql else make_result()
+
+
+@pytest.mark.parametrize(
+    "direct",
+    [
+        FakeDirect(None),
+        FakeDirect(proposal("SELECT 2", confidence=0.69)),
+        FakeDirect(proposal("SELECT secret")),
+        FakeDirect(proposal("SELECT 1/0")),
+        FakeDirect(DatabaseUnavailable()),
+    ],
+    ids=["none", "unsure", "refused", "failed", "down"],
+)
+async def test_where_a_direct_engine_has_no_answer_the_model_has_all_its_attempts(direct: FakeDirect) -> None:
+    stages = make_stages(direct=direct, validator=FakeValidator(refusing), executor=FakeExecutor(failing))
+    finished, trace = await ask(stages, PipelineLimits(retry_delay_s=0, max_retries=0))
     assert finished.sql == "SELECT 1"
-    assert [repair for _, _, repair in builder.asked] == [None, ("SELECT secret", "no")]
     told = trace.metadata()
-    assert (told["engine"], told["confidence"], told["verified_example"]) == ("fake", None, None)
+    assert (told["engine"], told["confidence"], told["source"]) == ("fake", None, None)
     assert (told["attempts"], told["query_spec"]) == (1, None)
-
-
-async def test_a_verified_statement_that_fails_goes_to_the_model_as_well() -> None:
-    builder = FakePromptBuilder(lambda q, repair: make_prompt(q.text) if repair else verified("SELECT 1/0"))
-    executor = FakeExecutor(lambda sql: ExecutionFailed() if "1/0" in sql else make_result())
-    finished, trace = await ask(make_stages(prompt_builder=builder, executor=executor))
-    assert finished.sql == "SELECT 1"
-    assert trace.engine == "fake"
+    assert stages.prompt_builder.asked[0][2] is None  # type: ignore[attr-defined]

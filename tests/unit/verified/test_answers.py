@@ -10,7 +10,7 @@ from deployments.prompt_builder.retrieval import Example, ExampleIndex
 from deployments.prompt_builder.verified import library as library_module
 from deployments.prompt_builder.verified.answers import VerifiedAnswers
 from deployments.prompt_builder.verified.library import ExampleLibrary, example_of
-from serve_app.contracts import Exchange, Prompt, SchemaSnapshot, VerifiedExample, VerifiedSql
+from serve_app.contracts import Exchange, Prompt, SchemaSnapshot, VerifiedExample
 from serve_app.errors import StoreUnavailable
 from tests.prompt_cases import NOW, PACK, SAMPLE_SCHEMA, make_context, make_profile, make_question, whole_text
 
@@ -103,25 +103,27 @@ async def schema() -> SchemaSnapshot:
     return SAMPLE_SCHEMA
 
 
-def core(library: ExampleLibrary, least_confidence: float = 0.7) -> PromptBuilderCore:
-    answers = VerifiedAnswers(PACK, library, least_confidence)
-    return PromptBuilderCore(schema, make_profile(library=library), verified=answers)
+def core(library: ExampleLibrary) -> PromptBuilderCore:
+    return PromptBuilderCore(schema, make_profile(library=library), verified=VerifiedAnswers(PACK, library))
 
 
-async def test_a_question_of_a_verified_shape_needs_no_prompt() -> None:
+async def test_a_question_of_a_verified_shape_is_proposed_a_statement() -> None:
     builder = core(ExampleLibrary((), Store(accepted()).verified))
-    built = await builder.build(make_question("permit fees above 900 dollars"), make_context())
-    assert isinstance(built, VerifiedSql)
-    assert built.candidate.sql.endswith("amount > 900")
-    again = await builder.build(
-        make_question("permit fees above 900 dollars"), make_context(), (built.candidate.sql, "refused")
-    )
-    assert isinstance(again, Prompt)
+    found = await builder.propose(make_question("permit fees above 900 dollars"), make_context())
+    assert found is not None
+    assert found.candidate.sql.endswith("amount > 900")
+    assert (found.engine, found.source) == ("verified", "f-1")
+    assert await builder.propose(make_question("permit fees"), make_context()) is None
+
+
+async def test_without_verified_answers_nothing_is_proposed() -> None:
+    builder = PromptBuilderCore(schema, make_profile())
+    assert await builder.propose(make_question("permit fees above 900 dollars"), make_context()) is None
 
 
 async def test_an_accepted_pair_is_an_example_in_prompts() -> None:
     clock, store = Clock(), Store()
-    builder = core(ExampleLibrary((), store.verified, 30, clock), least_confidence=1.01)
+    builder = core(ExampleLibrary((), store.verified, 30, clock))
     question = make_question("permit fees above 900 dollars")
     before = await builder.build(question, make_context())
     assert isinstance(before, Prompt)
@@ -136,13 +138,13 @@ async def test_an_accepted_pair_is_an_example_in_prompts() -> None:
 async def test_in_a_conversation_only_the_very_words_count() -> None:
     builder = core(ExampleLibrary((), Store(accepted()).verified))
     context = make_context(Exchange(question="Spend on permits?", sql="SELECT 1", at=NOW))
-    near = await builder.build(make_question("please, permit fees above 900 dollars"), context)
-    exact = await builder.build(make_question("permit fees above 900 dollars"), context)
-    assert isinstance(near, Prompt)
-    assert isinstance(exact, VerifiedSql)
+    near = await builder.propose(make_question("please, permit fees above 900 dollars"), context)
+    exact = await builder.propose(make_question("permit fees above 900 dollars"), context)
+    assert near is None
+    assert exact is not None
 
 
 async def test_the_packs_own_examples_answer() -> None:
-    answers = VerifiedAnswers(PACK, ExampleLibrary((PACK_PAIR,)), 1.0)
-    assert await answers.answer(make_question("all permits"), make_context(), SAMPLE_SCHEMA) is not None
-    assert await answers.answer(make_question("all drawings"), make_context(), SAMPLE_SCHEMA) is None
+    answers = VerifiedAnswers(PACK, ExampleLibrary((PACK_PAIR,)))
+    assert await answers.propose(make_question("all permits"), make_context(), SAMPLE_SCHEMA) is not None
+    assert await answers.propose(make_question("all drawings"), make_context(), SAMPLE_SCHEMA) is None

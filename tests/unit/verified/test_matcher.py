@@ -44,7 +44,7 @@ def match(linker: Linker, context: SpecContext) -> Any:
 def test_the_questions_own_values_fill_the_statement(match: Any) -> None:
     found = match(pair())("what did the red rocks pavilion cost in 2024")
     assert found.confidence == 1.0
-    assert found.example_id == COST
+    assert found.source == COST
     assert "p.name = 'Red Rocks Pavilion'" in found.candidate.sql
     assert "'2024-01-01'" in found.candidate.sql
     assert "Granite" not in found.candidate.sql
@@ -129,7 +129,7 @@ def test_the_newer_of_two_pairs_counts_even_where_it_cannot_be_filled(match: Any
     older = pair("Bills over 10 dollars", "SELECT amount FROM expenses WHERE amount > 10", id="older")
     newer = pair("Bills over 10 dollars", "SELECT amount FROM expenses WHERE amount >= 10", id="newer")
     unfillable = pair("Bills over 10 dollars", "SELECT amount FROM expenses WHERE amount > 9.99", id="odd")
-    assert match(newer, older)("Bills over 20 dollars").example_id == "newer"
+    assert match(newer, older)("Bills over 20 dollars").source == "newer"
     assert match(unfillable, older)("Bills over 20 dollars") is None
 
 
