@@ -310,9 +310,9 @@ async def _propose(run: _Run, context: ConversationContext) -> Executed | None:
     if direct is None:
         return None
     run.trace.attempts = 1
-    await run.begin("prompt")
+    await run.begin("propose")
     try:
-        with run.trace.timed("prompt"):
+        with run.trace.timed("propose"):
             proposal = await direct.propose(run.question, context)
     except PlumblineError as error:
         _log.warning(

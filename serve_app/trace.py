@@ -10,7 +10,9 @@ from typing import Any, Literal
 from serve_app.contracts import ExecutionResult, Generation, MemoryUsage, Prompt, Proposal, Question
 from serve_app.errors import PlumblineError
 
-StageName = Literal["context", "prompt", "generate", "interpret", "validate", "execute", "remember"]
+StageName = Literal[
+    "context", "propose", "prompt", "generate", "interpret", "validate", "execute", "remember"
+]
 
 _log = logging.getLogger("plumbline.pipeline")
 

@@ -182,8 +182,9 @@ async def test_the_metrics_and_the_logs_tell_of_a_question(http: httpx.AsyncClie
     text = await asyncio.to_thread(log_file.read_text, encoding="utf-8")
     lines = [json.loads(line) for line in text.splitlines()]
     mine = [line for line in lines if line.get("request_id") == "graph-logged"]
-    assert [line["stage"] for line in mine if line["message"] == "stage"][:3] == [
+    assert [line["stage"] for line in mine if line["message"] == "stage"][:4] == [
         "context",
+        "propose",
         "prompt",
         "generate",
     ]

@@ -5,7 +5,7 @@ from itertools import product
 
 import pytest
 import sqlglot
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deployments.prompt_builder.linking.calendar import Moment, Unit
@@ -28,6 +28,7 @@ moments = st.builds(
 ) | st.builds(Moment, absolute=st.dates(date(1990, 1, 1), date(2090, 1, 1)))
 
 
+@settings(deadline=None)  # the first call into sqlglot takes long
 @given(moments, st.dates(date(2000, 1, 1), date(2080, 1, 1)))
 def test_the_linkers_expressions_mean_what_the_linker_says(moment: Moment, today: date) -> None:
     assert day_of(sqlglot.parse_one(moment.sql(), read="postgres"), today) == moment.resolve(today)
