@@ -1,11 +1,11 @@
 """What the HTTP API takes and gives. The same shape for answers, clarifications, refusals and errors."""
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from serve_app.contracts import Caller, ColumnInfo
+from serve_app.contracts import Caller, ColumnInfo, FeedbackStatus
 from serve_app.errors import PlumblineError
 
 # Bodies of the former system; their users are known only by their session.
@@ -108,6 +108,37 @@ class SqlRequest(CallerFields):
 
     user_id: Identifier = Field(default=FORMER_USER, description="Who asks")
     sql: CleanText = Field(description="One SELECT statement")
+
+
+class FeedbackRequest(CallerFields):
+    """Whether an answer was right."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"conversation_id": "4f1c", "exchange": 0, "verdict": "up", "user_id": "me"}],
+        }
+    )
+
+    conversation_id: Identifier = Field(description="The conversation of the answer")
+    exchange: int | None = Field(
+        default=None, ge=0, description="metadata.exchange of the answer; left out: the last one"
+    )
+    verdict: Literal["up", "down"] = Field(description="Right or wrong")
+    sql: CleanText | None = Field(
+        default=None, description="With down: the statement that answers the question"
+    )
+    comment: CleanText | None = Field(default=None, max_length=2000, description="Why, in words")
+
+
+class FeedbackResponse(BaseModel):
+    """What became of feedback."""
+
+    success: bool
+    feedback_id: str
+    status: FeedbackStatus = Field(
+        description="noted: nothing to decide; pending: waits for an operator; accepted: a verified example"
+    )
+    sql: str | None = Field(default=None, description="The statement of the pair, as it was checked")
 
 
 class ErrorBody(BaseModel):

@@ -28,8 +28,10 @@ def build_app(args: AppArgs) -> Application:
     executor = ExecutorDeployment.bind(file, plan.settings.executor, plan.semantics, plan.data_folder, logs)
     validator = SqlValidatorDeployment.bind(plan.settings.validator, executor, logs)
     generator = GeneratorDeployment.bind(plan.profile, plan.settings.model.enabled, logs)
-    prompt_builder = PromptBuilderDeployment.bind(plan.prompt, plan.domain_folder, executor, generator, logs)
     conversations = ConversationsDeployment.bind(file, plan.settings.conversations, plan.data_folder, logs)
+    prompt_builder = PromptBuilderDeployment.bind(
+        plan.prompt, plan.domain_folder, executor, generator, conversations, logs
+    )
 
     return IngressDeployment.bind(
         plan.service, conversations, prompt_builder, generator, validator, executor, logs

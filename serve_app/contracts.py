@@ -5,7 +5,7 @@ Verdicts are values (``ValidSql | RejectedSql``); errors are for what the caller
 (`serve_app.errors`).
 """
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -63,6 +63,56 @@ class ConversationContext(Message):
     conversation_id: str
     exchanges: tuple[Exchange, ...] = ()
     total_exchanges: int = 0
+
+
+class NumberedExchange(Message):
+    """An exchange and its place in its conversation, from 0."""
+
+    position: int = Field(ge=0)
+    exchange: Exchange
+
+
+FeedbackStatus = Literal["noted", "pending", "accepted", "rejected"]
+
+
+class Feedback(Message):
+    """What a user said of an answer. With a statement it can become a verified example.
+
+    ``noted``: nothing to decide; ``pending``: waits for an operator; the others are an operator's word.
+    """
+
+    id: str
+    conversation_id: str
+    position: int = Field(ge=0, description="Place of the exchange in its conversation, from 0")
+    caller: Caller
+    verdict: Literal["up", "down"]
+    question: str
+    sql: str | None = Field(default=None, description="The statement that answers the question")
+    row_cap: int | None = Field(default=None, description="LIMIT that is the validator's, not the question's")
+    query_spec: str | None = None
+    comment: str | None = None
+    asked_on: date = Field(description="'Today' of the question, for its relative dates")
+    given_at: datetime
+    status: FeedbackStatus
+    decided_by: str | None = None
+    decided_at: datetime | None = None
+
+    @property
+    def is_follow_up(self) -> bool:
+        """Whether the question came after others, so that it may not stand on its own."""
+        return self.position > 0
+
+
+class VerifiedExample(Message):
+    """An accepted pair of question and statement."""
+
+    id: str
+    question: str
+    sql: str
+    row_cap: int | None = Field(default=None, description="LIMIT that is the validator's, not the question's")
+    query_spec: str | None = None
+    organization_id: str | None = Field(default=None, description="Whose pair it is; None: everyone's")
+    asked_on: date
 
 
 # Schema
@@ -345,6 +395,20 @@ class ExecutionResult(Message):
     truncated: bool
     truncated_by: Literal["rows", "bytes"] | None = None
     execution_ms: float
+
+
+# Candidates
+
+
+class Proposal(Message):
+    """What an engine that does not generate answers with."""
+
+    candidate: SqlCandidate
+    confidence: float = Field(ge=0.0, le=1.0, description="Probability that the statement is right")
+    engine: str = Field(min_length=1, description="Kind of engine, told in metadata and metrics")
+    source: str | None = Field(
+        default=None, description="What it was made from, e.g. a verified example's id"
+    )
 
 
 # Health

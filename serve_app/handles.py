@@ -16,16 +16,20 @@ from serve_app.contracts import (
     Exchange,
     ExecutionRequest,
     ExecutionResult,
+    Feedback,
     Generation,
     GenerationRequest,
     Interpretation,
+    NumberedExchange,
     Prompt,
+    Proposal,
     Question,
     RejectedSql,
     SchemaSnapshot,
     StageHealth,
     TokenChunk,
     ValidSql,
+    VerifiedExample,
 )
 from serve_app.errors import (
     RESTARTING,
@@ -115,12 +119,26 @@ class ConversationsHandle(StageHandle):
         context: ConversationContext = await self.call("context", question, limit)
         return context
 
-    async def remember(self, conversation_id: str, caller: Caller, exchange: Exchange) -> None:
+    async def remember(self, conversation_id: str, caller: Caller, exchange: Exchange) -> int:
         # Not twice: the lost replica may have written it.
-        await self.call("remember", conversation_id, caller, exchange, again=False)
+        position: int = await self.call("remember", conversation_id, caller, exchange, again=False)
+        return position
 
     async def clear(self, conversation_id: str, caller: Caller) -> None:
         await self.call("clear", conversation_id, caller)
+
+    async def exchange(
+        self, conversation_id: str, caller: Caller, position: int | None
+    ) -> NumberedExchange | None:
+        found: NumberedExchange | None = await self.call("exchange", conversation_id, caller, position)
+        return found
+
+    async def give_feedback(self, feedback: Feedback) -> None:
+        await self.call("give_feedback", feedback, again=False)
+
+    async def verified(self) -> tuple[VerifiedExample, ...]:
+        accepted: tuple[VerifiedExample, ...] = await self.call("verified")
+        return accepted
 
 
 class PromptBuilderHandle(StageHandle):
@@ -131,6 +149,10 @@ class PromptBuilderHandle(StageHandle):
     ) -> BuiltPrompt:
         built: BuiltPrompt = await self.call("build", question, context, repair)
         return built
+
+    async def propose(self, question: Question, context: ConversationContext) -> Proposal | None:
+        proposal: Proposal | None = await self.call("propose", question, context)
+        return proposal
 
     async def interpret(self, prompt: Prompt, output: str) -> Interpretation:
         meaning: Interpretation = await self.call("interpret", prompt, output)

@@ -15,6 +15,8 @@ from serve_app.api_models import (
     ChatResponse,
     ClearRequest,
     ClearResponse,
+    FeedbackRequest,
+    FeedbackResponse,
     HealthResponse,
     SqlRequest,
     ValidateResponse,
@@ -63,6 +65,8 @@ def make_app(service: ChatService, echo_request_id: bool = True) -> FastAPI:
         _add_stream(app, service)
     if features.sql_endpoints:
         _add_sql(app, service)
+    if features.feedback:
+        _add_feedback(app, service)
     return app
 
 
@@ -121,6 +125,13 @@ def _add_sql(app: FastAPI, service: ChatService) -> None:
         """Run a statement under exactly the checks that generated ones pass."""
         reply = await service.run_sql(request, request_id_var.get())
         return json_response(reply.status, reply.body, reply.retry_after_s)
+
+
+def _add_feedback(app: FastAPI, service: ChatService) -> None:
+    @app.post("/api/feedback", responses=ERROR_RESPONSES)
+    async def feedback(request: FeedbackRequest) -> FeedbackResponse:
+        """Say whether an answer was right; a right pair of question and statement can answer others."""
+        return await service.feedback(request, request_id_var.get())
 
 
 def _add_operations(app: FastAPI, service: ChatService) -> None:
@@ -232,5 +243,6 @@ def example_of(path: str) -> str:
         "/api/sql/validate": {"sql": "SELECT 1"},
         "/api/sql/run": {"sql": "SELECT 1"},
         "/api/chat/clear": {"conversation_id": "4f1c", "user_id": "me"},
+        "/api/feedback": {"conversation_id": "4f1c", "verdict": "up", "user_id": "me"},
     }
     return json.dumps(bodies.get(path, {"query": "How much was spent last month?", "user_id": "me"}))

@@ -37,12 +37,14 @@ class Ingress:
         logs: LoggingSettings,
     ) -> None:
         configure_logging(logs.level, logs.file, "Ingress")
+        builder = PromptBuilderHandle(prompt_builder)
         stages = Stages(
             ConversationsHandle(conversations),
-            PromptBuilderHandle(prompt_builder),
+            builder,
             GeneratorHandle(generator),
             SqlValidatorHandle(validator),
             ExecutorHandle(executor),
+            direct=builder if config.pipeline.direct_confidence <= 1 else None,
         )
         self._service = ChatService(stages, config, Figures(RayRecorder()))
 

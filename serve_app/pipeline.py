@@ -42,20 +42,24 @@ from serve_app.errors import (
 from serve_app.events import Answer, DoneEvent, Emit, Event, RowsEvent, SqlEvent, StageEvent, TokenEvent
 from serve_app.pasted_sql import refusal_of_pasted_sql
 from serve_app.sentences import answer_sentence
-from serve_app.stages import Conversations, Executor, Generator, PromptBuilder, SqlValidator
+from serve_app.stages import Conversations, DirectEngine, Executor, Generator, PromptBuilder, SqlValidator
 from serve_app.trace import StageName, Trace
 
 _log = logging.getLogger("plumbline.pipeline")
 
 
 class Stages(NamedTuple):
-    """The five stages behind the ingress: Serve handles, plain cores or test fakes."""
+    """The five stages behind the ingress: Serve handles, plain cores or test fakes.
+
+    ``direct`` answers some questions without generating; it stands before the model.
+    """
 
     conversations: Conversations
     prompt_builder: PromptBuilder
     generator: Generator
     validator: SqlValidator
     executor: Executor
+    direct: DirectEngine | None = None
 
 
 class PipelineLimits(Message):
@@ -72,6 +76,9 @@ class PipelineLimits(Message):
     request_timeout_s: float = Field(default=60.0, gt=0, description="Time limit of the whole question")
     max_history: int = Field(default=5, ge=0, description="Past exchanges asked of the conversation store")
     sampling: SamplingParams = Field(default=SamplingParams(), description="How the model profile generates")
+    direct_confidence: float = Field(
+        default=0.7, ge=0, description="From which a direct engine's statement is taken"
+    )
 
 
 class Failure(NamedTuple):
@@ -191,7 +198,13 @@ async def _answer(run: _Run) -> Answer:
 
 
 async def _attempts(run: _Run, context: ConversationContext) -> Outcome:
-    """Prompt, generate and try, with the reason of a failure going into the next prompt."""
+    """Prompt, generate and try, with the reason of a failure going into the next prompt.
+
+    A direct engine may answer before.
+    """
+    proposed = await _propose(run, context)
+    if proposed is not None:
+        return proposed
     failure: Failure | None = None
     previous: Prompt | None = None
     for attempt in range(run.limits.max_retries + 1):
@@ -291,6 +304,32 @@ async def _try_candidates(
     return first
 
 
+async def _propose(run: _Run, context: ConversationContext) -> Executed | None:
+    """A direct engine's statement with its rows. That it has none, or fails, is the model's turn."""
+    direct = run.stages.direct
+    if direct is None:
+        return None
+    run.trace.attempts = 1
+    await run.begin("propose")
+    try:
+        with run.trace.timed("propose"):
+            proposal = await direct.propose(run.question, context)
+    except PlumblineError as error:
+        _log.warning(
+            "no proposal",
+            extra={"request_id": run.question.request_id, "detail": error.detail or error.message},
+        )
+        return None
+    if proposal is None or proposal.confidence < run.limits.direct_confidence:
+        return None
+    run.trace.note_proposal(proposal)
+    tried = await _check_and_run(run, proposal.candidate.sql)
+    if isinstance(tried, Executed):
+        return tried
+    run.trace.forget_proposal()
+    return None
+
+
 async def _check_and_run(run: _Run, sql: str) -> Executed | Failure:
     await run.begin("validate")
     with run.trace.timed("validate"):
@@ -367,7 +406,7 @@ async def _remember(run: _Run, exchange: Exchange) -> None:
     await run.begin("remember")
     try:
         with run.trace.timed("remember"):
-            await run.stages.conversations.remember(
+            run.trace.exchange = await run.stages.conversations.remember(
                 run.trace.conversation_id or "", run.question.caller, exchange
             )
     except PlumblineError as error:

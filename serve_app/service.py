@@ -16,6 +16,8 @@ from serve_app.api_models import (
     ChatRequest,
     ChatResponse,
     ClearRequest,
+    FeedbackRequest,
+    FeedbackResponse,
     HealthResponse,
     ResultData,
     SqlRequest,
@@ -33,14 +35,16 @@ from serve_app.contracts import (
     RejectedSql,
     SchemaSnapshot,
     StageHealth,
+    ValidSql,
 )
 from serve_app.errors import ConversationNotFound, InvalidRequest, ModelUnavailable, PlumblineError
 from serve_app.events import Answer, DoneEvent, Event, RowsEvent, SqlEvent, StageEvent, TokenEvent
+from serve_app.feedback import accepted_statement, answered_exchange, feedback_record, make_feedback
 from serve_app.logging import log_error
 from serve_app.metrics import Figures
 from serve_app.pipeline import PipelineLimits, Stages, answer, answer_events, rejection
 from serve_app.sentences import answer_sentence
-from serve_app.settings.tree import FeatureSettings, LimitSettings
+from serve_app.settings.tree import FeatureSettings, FeedbackSettings, LimitSettings
 from serve_app.trace import Trace
 
 _log = logging.getLogger("plumbline.service")
@@ -57,6 +61,7 @@ class ServiceConfig(BaseModel):
     pipeline: PipelineLimits = PipelineLimits()
     limits: LimitSettings = LimitSettings()
     features: FeatureSettings = FeatureSettings()
+    feedback: FeedbackSettings = FeedbackSettings()
     policy: str = "default"
     model_enabled: bool = True
     time_zone: str = Field(default="UTC", description="Time zone of 'today'; the database's must be the same")
@@ -172,7 +177,7 @@ class ChatService:
         violations: list[dict[str, Any]] = []
         try:
             async with self.admission.place(self._patience_s):
-                result = await self._checked_run(request.sql, caller, trace, violations)
+                _, result = await self._checked_run(request.sql, caller, trace, violations)
             trace.outcome = "answer"
         except Exception as error:
             return self._failed(error, trace, is_question=False, violations=violations)
@@ -191,7 +196,7 @@ class ChatService:
 
     async def _checked_run(
         self, sql: str, caller: Caller, trace: Trace, violations: list[dict[str, Any]]
-    ) -> ExecutionResult:
+    ) -> tuple[ValidSql, ExecutionResult]:
         """Run a statement that passes the checks; the reasons of a rejection are added to ``violations``."""
         with trace.timed("validate"):
             verdict = await self._stages.validator.validate(sql, caller)
@@ -209,11 +214,50 @@ class ChatService:
         with trace.timed("execute"):
             result = await self._stages.executor.run(request)
         trace.note_result(result)
-        return result
+        return verdict, result
+
+    async def feedback(self, request: FeedbackRequest, request_id: str) -> FeedbackResponse:
+        """Keep a user's word on an answer of theirs.
+
+        A corrected statement is kept only if it passes the checks and runs.
+
+        Raises:
+            InvalidRequest: no such exchange, or the parts of the request contradict each other.
+            ConversationNotFound, ValidationFailed, ExecutionFailed, StoreUnavailable.
+        """
+        caller = request.caller(self.config.policy)
+        found = await answered_exchange(self._stages.conversations, request, caller)
+        statement: ValidSql | None = None
+        if request.sql is not None:
+            question = Question(text=request.sql, caller=caller, request_id=request_id, asked_at=self._now())
+            statement = await self._checked_by_running(Trace(question))
+        elif request.verdict == "up" and found.exchange.sql is not None:
+            statement = await accepted_statement(self._stages.validator, found.exchange.sql, caller)
+        kept = make_feedback(
+            request, caller, found, statement, self._now(), self.config.feedback.needs_operator
+        )
+        await self._stages.conversations.give_feedback(kept)
+        _log.info("feedback", extra={"request_id": request_id, **feedback_record(kept)})
+        return FeedbackResponse(success=True, feedback_id=kept.id, status=kept.status, sql=kept.sql)
+
+    async def _checked_by_running(self, trace: Trace) -> ValidSql:
+        """Run a person's statement once, like any other; its rows are of no interest."""
+        question = trace.question
+        try:
+            async with self.admission.place(self._patience_s):
+                verdict, _ = await self._checked_run(question.text, question.caller, trace, [])
+            trace.outcome = "answer"
+        except PlumblineError as error:
+            trace.outcome = error.type
+            raise
+        finally:
+            _log.info("sql", extra=trace.query_record())
+        return verdict
 
     async def health(self) -> HealthResponse:
         """Ask every stage how it is, at the same time."""
-        stages = self._stages._asdict()
+        # A direct engine lives in a stage that is asked anyway.
+        stages = {name: stage for name, stage in self._stages._asdict().items() if name != "direct"}
         asked = await asyncio.gather(*(_stage_health(name, stage.health) for name, stage in stages.items()))
         reports = [StageReport(**health.model_dump()) for health in asked]
         return HealthResponse(status="ok" if all(r.ok for r in reports) else "degraded", stages=reports)

@@ -10,16 +10,20 @@ from serve_app.contracts import (
     Exchange,
     ExecutionRequest,
     ExecutionResult,
+    Feedback,
     Generation,
     GenerationRequest,
     Interpretation,
+    NumberedExchange,
     Prompt,
+    Proposal,
     Question,
     RejectedSql,
     SchemaSnapshot,
     StageHealth,
     TokenChunk,
     ValidSql,
+    VerifiedExample,
 )
 
 
@@ -34,9 +38,29 @@ class Conversations(Protocol):
         """
         ...
 
-    async def remember(self, conversation_id: str, caller: Caller, exchange: Exchange) -> None: ...
+    async def remember(self, conversation_id: str, caller: Caller, exchange: Exchange) -> int:
+        """Store an exchange at the end; its position from 0."""
+        ...
 
     async def clear(self, conversation_id: str, caller: Caller) -> None: ...
+
+    async def exchange(
+        self, conversation_id: str, caller: Caller, position: int | None
+    ) -> NumberedExchange | None:
+        """One exchange, the last if ``position`` is None; None if there is none there.
+
+        Raises:
+            ConversationNotFound: the id is not one of this caller's conversations.
+        """
+        ...
+
+    async def give_feedback(self, feedback: Feedback) -> None:
+        """Store feedback in place of an undecided one on the same exchange."""
+        ...
+
+    async def verified(self) -> tuple[VerifiedExample, ...]:
+        """The accepted pairs, newest first."""
+        ...
 
     async def health(self) -> StageHealth: ...
 
@@ -69,6 +93,19 @@ class Generator(Protocol):
     async def count_tokens(self, texts: tuple[str, ...]) -> tuple[int, ...]: ...
 
     async def cancel(self, request_id: str) -> None: ...
+
+    async def health(self) -> StageHealth: ...
+
+
+class DirectEngine(Protocol):
+    """An engine that answers some questions without generating, such as a template of a verified pair."""
+
+    async def propose(self, question: Question, context: ConversationContext) -> Proposal | None:
+        """A statement and how sure it is, or None for a question that only a model can answer.
+
+        The statement is checked and run as any other.
+        """
+        ...
 
     async def health(self) -> StageHealth: ...
 

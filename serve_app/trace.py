@@ -7,10 +7,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from serve_app.contracts import ExecutionResult, Generation, MemoryUsage, Prompt, Question
+from serve_app.contracts import ExecutionResult, Generation, MemoryUsage, Prompt, Proposal, Question
 from serve_app.errors import PlumblineError
 
-StageName = Literal["context", "prompt", "generate", "interpret", "validate", "execute", "remember"]
+StageName = Literal[
+    "context", "propose", "prompt", "generate", "interpret", "validate", "execute", "remember"
+]
 
 _log = logging.getLogger("plumbline.pipeline")
 
@@ -32,6 +34,9 @@ class Trace:
     engine: str | None = None
     model: str | None = None
     memory: MemoryUsage | None = None
+    confidence: float | None = None
+    source: str | None = None
+    exchange: int | None = None
     context_used: int = 0
     context_length: int = 0
     truncation: tuple[str, ...] = ()
@@ -84,6 +89,15 @@ class Trace:
         self.queue_ms += generation.queue_ms
         self.engine, self.model, self.memory = generation.engine, generation.model, generation.memory
 
+    def note_proposal(self, proposal: Proposal) -> None:
+        """A statement without a generation."""
+        self.engine, self.confidence, self.source = proposal.engine, proposal.confidence, proposal.source
+        self.sql, self.query_spec = proposal.candidate.sql, proposal.candidate.query_spec
+
+    def forget_proposal(self) -> None:
+        """The proposed statement did not run; whatever answers now is another engine."""
+        self.engine = self.confidence = self.source = self.sql = self.query_spec = None
+
     def note_result(self, result: ExecutionResult) -> None:
         self.row_count = result.row_count
         self.execution_ms = result.execution_ms
@@ -102,6 +116,7 @@ class Trace:
             "question": self.question.text,
             "sql": self.sql,
             "query_spec": self.query_spec,
+            "engine": self.engine,
             "verdict": self.verdict,
             "inference_ms": round(self.inference_ms, 3),
             "prompt_tokens": self.prompt_tokens,
@@ -125,6 +140,9 @@ class Trace:
             "context_used": self.context_used,
             "context_length": self.context_length,
             "engine": self.engine,
+            "confidence": self.confidence,
+            "source": self.source,
+            "exchange": self.exchange,
             "model": self.model,
             "truncation": list(self.truncation),
             "query_spec": self.query_spec,

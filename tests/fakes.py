@@ -18,12 +18,15 @@ from serve_app.contracts import (
     Exchange,
     ExecutionRequest,
     ExecutionResult,
+    Feedback,
     GeneratedText,
     Generation,
     GenerationRequest,
     Interpretation,
     MemoryUsage,
+    NumberedExchange,
     Prompt,
+    Proposal,
     Question,
     RejectedSql,
     SchemaSnapshot,
@@ -32,6 +35,7 @@ from serve_app.contracts import (
     Table,
     TokenChunk,
     ValidSql,
+    VerifiedExample,
     Violation,
 )
 from serve_app.errors import ConversationNotFound
@@ -118,6 +122,7 @@ class FakeConversations:
 
     def __init__(self, remember_error: Exception | None = None) -> None:
         self.exchanges: dict[str, list[Exchange]] = {}
+        self.feedback: list[Feedback] = []
         self.remember_error = remember_error
         self.ok = True
 
@@ -133,14 +138,30 @@ class FakeConversations:
         kept = tuple(past[-limit:]) if limit else ()
         return ConversationContext(conversation_id=conversation_id, exchanges=kept, total_exchanges=len(past))
 
-    async def remember(self, conversation_id: str, caller: Caller, exchange: Exchange) -> None:
+    async def remember(self, conversation_id: str, caller: Caller, exchange: Exchange) -> int:
         if self.remember_error is not None:
             raise self.remember_error
         self.exchanges[conversation_id].append(exchange)
+        return len(self.exchanges[conversation_id]) - 1
 
     async def clear(self, conversation_id: str, caller: Caller) -> None:
         if self.exchanges.pop(conversation_id, None) is None:
             raise ConversationNotFound()
+
+    async def exchange(
+        self, conversation_id: str, caller: Caller, position: int | None
+    ) -> NumberedExchange | None:
+        if conversation_id not in self.exchanges:
+            raise ConversationNotFound()
+        past = self.exchanges[conversation_id]
+        wanted = len(past) - 1 if position is None else position
+        return NumberedExchange(position=wanted, exchange=past[wanted]) if 0 <= wanted < len(past) else None
+
+    async def give_feedback(self, feedback: Feedback) -> None:
+        self.feedback.append(feedback)
+
+    async def verified(self) -> tuple[VerifiedExample, ...]:
+        return ()
 
     async def health(self) -> StageHealth:
         return StageHealth(stage="conversations", ok=self.ok, detail="In memory.")
@@ -171,6 +192,21 @@ class FakePromptBuilder:
 
     async def health(self) -> StageHealth:
         return StageHealth(stage="prompt_builder", ok=True, detail="Ready.")
+
+
+class FakeDirect:
+    """An engine without a model that proposes the same for every question; an exception is raised."""
+
+    def __init__(self, proposal: Proposal | Exception | None) -> None:
+        self._proposal = proposal
+
+    async def propose(self, question: Question, context: ConversationContext) -> Proposal | None:
+        if isinstance(self._proposal, Exception):
+            raise self._proposal
+        return self._proposal
+
+    async def health(self) -> StageHealth:
+        return StageHealth(stage="direct", ok=True, detail="Ready.")
 
 
 class FakeGenerator:

@@ -10,6 +10,7 @@ from deployments.prompt_builder.config import PromptConfig
 from deployments.prompt_builder.domain import DomainPack, load_domain
 from deployments.prompt_builder.instruction.profile import InstructionProfile
 from deployments.prompt_builder.retrieval import load_examples
+from deployments.prompt_builder.verified.library import ExampleLibrary
 from serve_app.contracts import (
     Caller,
     Column,
@@ -120,9 +121,13 @@ def make_context(*past: Exchange) -> ConversationContext:
 
 
 def make_profile(
-    counter: TokenCounter | None = None, pack: DomainPack = PACK, **config: int | float | bool
+    counter: TokenCounter | None = None,
+    pack: DomainPack = PACK,
+    library: ExampleLibrary | None = None,
+    **config: int | float | bool,
 ) -> InstructionProfile:
-    return InstructionProfile(pack, EXAMPLES, counter or by_chars(4), PromptConfig.model_validate(config))
+    library = library or ExampleLibrary(EXAMPLES)
+    return InstructionProfile(pack, library, counter or by_chars(4), PromptConfig.model_validate(config))
 
 
 def whole_text(prompt: Prompt) -> str:

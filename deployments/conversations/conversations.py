@@ -3,8 +3,19 @@
 import uuid
 
 from deployments.conversations.config import ConversationsConfig
+from deployments.conversations.feedback import Decision, FeedbackStore
 from deployments.conversations.store import ConversationStore
-from serve_app.contracts import Caller, ConversationContext, Exchange, Question, StageHealth
+from serve_app.contracts import (
+    Caller,
+    ConversationContext,
+    Exchange,
+    Feedback,
+    FeedbackStatus,
+    NumberedExchange,
+    Question,
+    StageHealth,
+    VerifiedExample,
+)
 from serve_app.errors import StoreUnavailable
 
 STAGE = "conversations"
@@ -15,6 +26,7 @@ class ConversationMemory:
 
     def __init__(self, url: str, config: ConversationsConfig | None = None) -> None:
         self._store = ConversationStore(url, config)
+        self._feedback = FeedbackStore(self._store)
 
     async def context(self, question: Question, limit: int) -> ConversationContext:
         """The last ``limit`` exchanges, oldest first; a new id if the question has none.
@@ -32,22 +44,59 @@ class ConversationMemory:
             conversation_id=question.conversation_id, exchanges=exchanges, total_exchanges=total
         )
 
-    async def remember(self, conversation_id: str, caller: Caller, exchange: Exchange) -> None:
-        """Store the exchange after all earlier ones, wholly or not at all.
+    async def remember(self, conversation_id: str, caller: Caller, exchange: Exchange) -> int:
+        """Store the exchange after all earlier ones, wholly or not at all; its position from 0.
 
         Raises:
             ConversationNotFound: the id is another caller's conversation.
             StoreUnavailable: the store is down or its disk is full; the answer itself is not affected.
         """
-        await self._store.append(conversation_id, caller, exchange)
+        return await self._store.append(conversation_id, caller, exchange)
 
     async def clear(self, conversation_id: str, caller: Caller) -> None:
         """Forget every exchange. The id stays valid, so that the user's next question begins anew under it.
+
+        Feedback on them stays: it was given to be kept.
 
         Raises:
             ConversationNotFound, StoreUnavailable.
         """
         await self._store.clear(conversation_id, caller)
+
+    async def exchange(
+        self, conversation_id: str, caller: Caller, position: int | None
+    ) -> NumberedExchange | None:
+        """One exchange, the last if ``position`` is None; None if there is none there.
+
+        Raises:
+            ConversationNotFound, StoreUnavailable.
+        """
+        return await self._store.exchange(conversation_id, caller, position)
+
+    async def give_feedback(self, feedback: Feedback) -> None:
+        """Store feedback in place of an undecided one on the same exchange.
+
+        Raises:
+            StoreUnavailable.
+        """
+        await self._feedback.add(feedback)
+
+    async def verified(self) -> tuple[VerifiedExample, ...]:
+        """The accepted pairs, newest first. Raises StoreUnavailable."""
+        return await self._feedback.verified()
+
+    async def list_feedback(self, status: FeedbackStatus | None = None) -> tuple[Feedback, ...]:
+        """What users said, oldest first. Raises StoreUnavailable."""
+        return await self._feedback.list(status)
+
+    async def decide_feedback(self, feedback_id: str, decision: Decision) -> Feedback | None:
+        """Accept or reject a pair; None if there is no such feedback.
+
+        Raises:
+            InvalidRequest: the feedback holds no pair, or one that needs a question of its own.
+            StoreUnavailable.
+        """
+        return await self._feedback.decide(feedback_id, decision)
 
     async def health(self) -> StageHealth:
         try:

@@ -6,13 +6,21 @@ from ray import serve
 
 from deployments.conversations.config import ConversationsConfig
 from deployments.conversations.conversations import ConversationMemory
-from serve_app.contracts import Caller, ConversationContext, Exchange, Question, StageHealth
+from deployments.conversations.store import store_url
+from serve_app.contracts import (
+    Caller,
+    ConversationContext,
+    Exchange,
+    Feedback,
+    NumberedExchange,
+    Question,
+    StageHealth,
+    VerifiedExample,
+)
 from serve_app.logging import configure_logging
 from serve_app.serving import DEPLOYMENT_DEFAULTS
 from serve_app.settings import load_settings
 from serve_app.settings.tree import LoggingSettings
-
-STORE_FILE = "conversations.sqlite"
 
 
 class Conversations:
@@ -28,17 +36,28 @@ class Conversations:
         configure_logging(logs.level, logs.file, "Conversations")
         given = load_settings(file=settings_file).store.url
         data_folder.mkdir(parents=True, exist_ok=True)
-        url = given.get_secret_value() if given else f"sqlite+aiosqlite:///{data_folder / STORE_FILE}"
+        url = store_url(given.get_secret_value() if given else None, data_folder)
         self._core = ConversationMemory(url, config)
 
     async def context(self, question: Question, limit: int) -> ConversationContext:
         return await self._core.context(question, limit)
 
-    async def remember(self, conversation_id: str, caller: Caller, exchange: Exchange) -> None:
-        await self._core.remember(conversation_id, caller, exchange)
+    async def remember(self, conversation_id: str, caller: Caller, exchange: Exchange) -> int:
+        return await self._core.remember(conversation_id, caller, exchange)
 
     async def clear(self, conversation_id: str, caller: Caller) -> None:
         await self._core.clear(conversation_id, caller)
+
+    async def exchange(
+        self, conversation_id: str, caller: Caller, position: int | None
+    ) -> NumberedExchange | None:
+        return await self._core.exchange(conversation_id, caller, position)
+
+    async def give_feedback(self, feedback: Feedback) -> None:
+        await self._core.give_feedback(feedback)
+
+    async def verified(self) -> tuple[VerifiedExample, ...]:
+        return await self._core.verified()
 
     async def health(self) -> StageHealth:
         return await self._core.health()

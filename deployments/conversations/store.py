@@ -20,9 +20,10 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from deployments.conversations.config import ConversationsConfig
 from deployments.conversations.tables import conversations, exchanges, metadata
-from serve_app.contracts import Caller, Exchange
+from serve_app.contracts import Caller, Exchange, NumberedExchange
 from serve_app.errors import ConfigurationError, ConversationNotFound, StoreUnavailable
 
+STORE_FILE = "conversations.sqlite"
 DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
 # Any constant will do, as long as every creator of the tables takes the same lock.
 SCHEMA_LOCK_KEY = 5_270_002
@@ -52,7 +53,7 @@ class ConversationStore:
             ConversationNotFound: the conversation is another caller's.
             StoreUnavailable.
         """
-        async with self._transaction(write=True) as connection:
+        async with self.transaction(write=True) as connection:
             position = await self._next_position(connection, conversation_id, caller, exchange)
             values = {name: storable(getattr(exchange, name)) for name in EXCHANGE_FIELDS}
             await connection.execute(
@@ -70,7 +71,7 @@ class ConversationStore:
         Raises:
             ConversationNotFound, StoreUnavailable.
         """
-        async with self._transaction(write=False) as connection:
+        async with self.transaction(write=False) as connection:
             total = await self._exchange_count(connection, conversation_id, caller)
             rows = await connection.execute(
                 select(*(exchanges.c[name] for name in EXCHANGE_FIELDS))
@@ -81,13 +82,34 @@ class ConversationStore:
             found = tuple(Exchange(**row._mapping) for row in rows)
         return found[::-1], total
 
+    async def exchange(
+        self, conversation_id: str, caller: Caller, position: int | None
+    ) -> NumberedExchange | None:
+        """The exchange at a position, the last one for None; None if there is none.
+
+        Raises:
+            ConversationNotFound, StoreUnavailable.
+        """
+        async with self.transaction(write=False) as connection:
+            total = await self._exchange_count(connection, conversation_id, caller)
+            wanted = total - 1 if position is None else position
+            rows = await connection.execute(
+                select(*(exchanges.c[name] for name in EXCHANGE_FIELDS)).where(
+                    exchanges.c.conversation_id == conversation_id, exchanges.c.position == wanted
+                )
+            )
+            row = rows.first()
+        if row is None:
+            return None
+        return NumberedExchange(position=wanted, exchange=Exchange(**row._mapping))
+
     async def clear(self, conversation_id: str, caller: Caller) -> None:
         """Remove the exchanges; the conversation itself stays and can go on.
 
         Raises:
             ConversationNotFound, StoreUnavailable.
         """
-        async with self._transaction(write=True) as connection:
+        async with self.transaction(write=True) as connection:
             emptied = await connection.execute(
                 update(conversations)
                 .where(conversations.c.id == conversation_id, owned_by(caller))
@@ -99,7 +121,7 @@ class ConversationStore:
 
     async def check(self) -> None:
         """Raises StoreUnavailable unless the store can be read and its tables are there."""
-        async with self._transaction(write=False) as connection:
+        async with self.transaction(write=False) as connection:
             await connection.execute(select(conversations.c.id).limit(1))
 
     async def close(self) -> None:
@@ -144,7 +166,8 @@ class ConversationStore:
         return count
 
     @asynccontextmanager
-    async def _transaction(self, write: bool) -> AsyncIterator[AsyncConnection]:
+    async def transaction(self, write: bool) -> AsyncIterator[AsyncConnection]:
+        """One transaction in the store; `StoreUnavailable` is raised for whatever the database does."""
         try:
             async with asyncio.timeout(self._config.store_timeout_s):
                 engine = await self._ready_engine()
@@ -183,6 +206,11 @@ class ConversationStore:
         return create_async_engine(
             self._url, pool_size=self._config.pool_size, pool_pre_ping=True, hide_parameters=True
         )
+
+
+def store_url(given: str | None, data_folder: Path) -> str:
+    """The URL of the store: the one that is set, else SQLite in the data folder."""
+    return given or f"sqlite+aiosqlite:///{data_folder / STORE_FILE}"
 
 
 def parse_url(url: str) -> URL:

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import (
     JSON,
     Column,
+    Date,
     DateTime,
     Dialect,
     ForeignKey,
@@ -68,4 +69,29 @@ exchanges = Table(
     Column("at", UtcDateTime, nullable=False),
     Column("metadata", JSON, nullable=False),
     UniqueConstraint("conversation_id", "position"),
+)
+
+# What users said of answers. The question and the statement are copies: feedback outlives a conversation that
+# is cleared, whose positions begin anew.
+feedback = Table(
+    "feedback",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("conversation_id", String(200), nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("user_id", String(200), nullable=False),
+    Column("organization_id", String(200)),
+    Column("verdict", String(10), nullable=False),
+    Column("question", Text, nullable=False),
+    Column("sql", Text),
+    Column("row_cap", Integer),
+    Column("query_spec", Text),
+    Column("comment", Text),
+    Column("asked_on", Date, nullable=False),
+    Column("given_at", UtcDateTime, nullable=False),
+    Column("status", String(20), nullable=False),
+    Column("decided_by", String(200)),
+    Column("decided_at", UtcDateTime),
+    Index("feedback_by_status", "status", "decided_at"),
+    Index("feedback_by_exchange", "conversation_id", "position"),
 )

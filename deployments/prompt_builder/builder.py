@@ -5,11 +5,13 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
+from deployments.prompt_builder.verified.answers import VerifiedAnswers
 from serve_app.contracts import (
     BuiltPrompt,
     ConversationContext,
     Interpretation,
     Prompt,
+    Proposal,
     Question,
     SchemaSnapshot,
     StageHealth,
@@ -41,11 +43,13 @@ class PromptBuilderCore:
         schema_source: SchemaSource,
         profile: PromptProfile,
         schema_reuse_s: float = 30.0,
+        verified: VerifiedAnswers | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._schema_source = schema_source
         self._profile = profile
         self._schema_reuse_s = schema_reuse_s
+        self._verified = verified
         self._clock = clock
         self._schema: SchemaSnapshot | None = None
         self._fetched_at = 0.0
@@ -65,6 +69,16 @@ class PromptBuilderCore:
         cached = self._schema_is_fresh()
         built = await self._profile.build(question, context, await self._current_schema(), repair)
         return built.model_copy(update={"schema_cached": cached}) if isinstance(built, Prompt) else built
+
+    async def propose(self, question: Question, context: ConversationContext) -> Proposal | None:
+        """The statement of a verified example of the question's shape; None if there is none.
+
+        Raises:
+            DatabaseUnavailable: the schema cannot be read.
+        """
+        if self._verified is None:
+            return None
+        return await self._verified.propose(question, context, await self._current_schema())
 
     async def interpret(self, prompt: Prompt, output: str) -> Interpretation:
         return await self._profile.interpret(prompt, output, await self._current_schema())

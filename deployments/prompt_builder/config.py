@@ -30,6 +30,19 @@ class PromptConfig(BaseModel):
     least_similarity: float = Field(
         default=0.08, ge=0.0, le=1.0, description="Cosine similarity below which an example is left out"
     )
+    verified_reuse_s: float = Field(
+        default=30.0,
+        ge=0.0,
+        le=86_400.0,
+        description="Seconds before accepted feedback is asked for again",
+    )
+    verified_confidence: float = Field(
+        default=0.7,
+        ge=0.0,
+        le=1.01,
+        description="Confidence from which a verified example answers a question of its shape without the "
+        "model; above 1: never",
+    )
     default_rows: int = Field(
         default=100, ge=1, le=100_000, description="Row limit when a question names none"
     )

@@ -5,6 +5,7 @@ import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -23,6 +24,15 @@ class Example(BaseModel):
     question: str = Field(min_length=3, max_length=1000)
     sql: str = Field(min_length=8, max_length=8000)
     kind: str = Field(description="What the pair shows: date_range, category, comparison, top_n, window, …")
+    query_spec: str | None = Field(
+        default=None, description="The same as a query specification with the question's placeholders"
+    )
+    id: str = Field(default="", description="Where the pair comes from")
+    organization_id: str | None = Field(default=None, description="Whose pair it is; None: everyone's")
+    asked_on: date | None = Field(default=None, description="The day as of which relative dates were meant")
+
+    def visible_to(self, organization_id: str | None) -> bool:
+        return self.organization_id in (None, organization_id)
 
 
 def load_examples(path: Path) -> tuple[Example, ...]:
@@ -36,7 +46,8 @@ def load_examples(path: Path) -> tuple[Example, ...]:
         if not line.strip():
             continue
         try:
-            examples.append(Example.model_validate(json.loads(line)))
+            read = Example.model_validate(json.loads(line))
+            examples.append(read if read.id else read.model_copy(update={"id": f"pack:{number}"}))
         except (json.JSONDecodeError, ValidationError) as error:
             raise ValueError(f"{path.name}, line {number}: {' '.join(str(error).split())}") from error
     return tuple(examples)
@@ -69,13 +80,19 @@ class ExampleIndex:
             for feature, weight in self._weighted(vector).items():
                 self._postings.setdefault(feature, []).append((position, weight))
 
-    def nearest(self, question: str, count: int, minimum: float = 0.0) -> tuple[tuple[Example, float], ...]:
-        """The ``count`` most similar examples with their cosine similarity, at least ``minimum``."""
+    def nearest(
+        self, question: str, count: int, minimum: float = 0.0, organization_id: str | None = None
+    ) -> tuple[tuple[Example, float], ...]:
+        """The ``count`` most similar examples with their cosine similarity, at least ``minimum``.
+
+        Those of other organizations than ``organization_id`` are left out.
+        """
         scores: defaultdict[int, float] = defaultdict(float)
         for feature, weight in self._weighted(_features(question)).items():
             for position, other in self._postings.get(feature, ()):
                 scores[position] += weight * other
-        best = sorted(scores.items(), key=lambda item: (-item[1], item[0]))[:count]
+        visible = [item for item in scores.items() if self._examples[item[0]].visible_to(organization_id)]
+        best = sorted(visible, key=lambda item: (-item[1], item[0]))[:count]
         return tuple((self._examples[position], score) for position, score in best if score >= minimum)
 
     def _weighted(self, vector: Counter[str]) -> dict[str, float]:

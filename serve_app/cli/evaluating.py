@@ -22,9 +22,15 @@ def register(app: typer.Typer) -> None:
 
 def evaluate(
     files: Annotated[
-        list[Path],
+        list[Path] | None,
         typer.Argument(help="JSON lines of one-shot questions, conversations or clarification decisions."),
-    ],
+    ] = None,
+    verified: Annotated[
+        bool,
+        typer.Option(
+            "--verified", help="Ask every verified example: the domain pack's and accepted feedback."
+        ),
+    ] = False,
     url: Annotated[
         str | None, typer.Option(help="Server to ask; default: the one that `plumbline up` started.")
     ] = None,
@@ -52,17 +58,22 @@ def evaluate(
     from serve_app.evaluation.report import make_report, overall
 
     try:
-        loaded = [(path, load_items(path)) for path in files]
+        loaded = [(str(path), load_items(path)) for path in files or ()]
     except EvaluationFileError as error:
         fail(str(error))
+    if verified:
+        loaded.append(("verified examples", _verified_items()))
+    if not loaded:
+        fail("give files of questions, or --verified")
     base, dsn = _targets(url, database_url)
     try:
         scored = [
-            asyncio.run(_run(items, base, dsn, concurrency, timeout, path.name)) for path, items in loaded
+            asyncio.run(_run(items, base, dsn, concurrency, timeout, Path(name).name))
+            for name, items in loaded
         ]
     except GoldError as error:
         fail(str(error), EXIT_FAILED)
-    reports = [make_report(str(path), results) for (path, _), results in zip(loaded, scored, strict=True)]
+    reports = [make_report(name, results) for (name, _), results in zip(loaded, scored, strict=True)]
     if as_json:
         result(json.dumps({"url": base, "files": [report.model_dump() for report in reports]}, indent=1))
     else:
@@ -72,6 +83,27 @@ def evaluate(
         fail(f"nothing answers at {base}; start it with `plumbline up`", EXIT_FAILED)
     if at_least is not None and overall(reports).percent < at_least:
         fail(f"{overall(reports).percent:.1f} % are right, {at_least:g} % were asked for", EXIT_FAILED)
+
+
+def _verified_items() -> "tuple[Item, ...]":
+    from deployments.prompt_builder.retrieval import load_examples
+    from deployments.prompt_builder.verified.library import example_of
+    from serve_app.cli.feedback import with_store
+    from serve_app.evaluation.verified import verified_items
+    from serve_app.paths import resolve
+    from serve_app.settings import load_settings
+
+    path = resolve(load_settings().domain.pack) / "examples.jsonl"
+    try:
+        pack = load_examples(path)
+    except (OSError, ValueError) as error:
+        fail(f"the domain pack's examples cannot be read: {error}")
+    accepted = (example_of(pair) for pair in with_store(lambda store: store.verified()))
+    examples = [*pack, *(example for example in accepted if example is not None)]
+    items = verified_items(examples)
+    if len(items) < len(examples):
+        note(f"left out: {len(examples) - len(items)} pairs that belong to one organization")
+    return items
 
 
 def _targets(url: str | None, database_url: str | None) -> tuple[str, str]:

@@ -226,8 +226,18 @@ class FeatureSettings(Section):
 
     streaming: bool = Field(default=True, description="POST /api/chat/stream")
     sql_endpoints: bool = Field(default=True, description="POST /api/sql/validate and /api/sql/run")
+    feedback: bool = Field(default=True, description="POST /api/feedback")
     former_api: bool = Field(default=True, description="POST /chat and the former field names")
     docs: bool = Field(default=True, description="OpenAPI at /docs and /openapi.json")
+
+
+class FeedbackSettings(Section):
+    """What becomes of users' feedback."""
+
+    needs_operator: bool = Field(
+        default=True,
+        description="Pairs wait for `plumbline feedback accept`; off: the word of whoever asked is enough",
+    )
 
 
 class LoggingSettings(Section):
@@ -279,5 +289,6 @@ class Settings(Section):
     executor: ExecutorConfig = ExecutorConfig()
     limits: LimitSettings = LimitSettings()
     features: FeatureSettings = FeatureSettings()
+    feedback: FeedbackSettings = FeedbackSettings()
     logging: LoggingSettings = LoggingSettings()
     server: ServerSettings = ServerSettings()

@@ -62,6 +62,25 @@ async def test_a_question_reaches_the_model_and_comes_back(http: httpx.AsyncClie
     assert metadata["request_id"] == "graph-1"
 
 
+async def test_a_verified_example_answers_without_the_model_and_takes_feedback(
+    http: httpx.AsyncClient,
+) -> None:
+    # The pack verifies this question for February 2026.
+    question = {"query": "What was charged to our books in May 2026?", "user_id": "ann"}
+    answered = (await http.post("/api/chat", json=question)).json()
+    assert answered["success"]
+    assert "'2026-05-01'" in answered["sql"]
+    assert answered["metadata"]["engine"] == "verified"
+    assert answered["metadata"]["tokens"]["output"] == 0
+    given = {"conversation_id": answered["conversation_id"], "user_id": "ann", "verdict": "down"}
+    refused = await http.post("/api/feedback", json={**given, "sql": "DROP TABLE projects"})
+    assert (refused.status_code, error_type(refused)) == (422, "validation_failed")
+    kept = await http.post("/api/feedback", json={**given, "sql": "SELECT 1 AS n"})
+    assert (kept.status_code, kept.json()["status"]) == (200, "pending")
+    stranger = await http.post("/api/feedback", json={**given, "user_id": "bob"})
+    assert (stranger.status_code, error_type(stranger)) == (404, "conversation_not_found")
+
+
 async def test_a_conversation_is_kept_and_cleared(http: httpx.AsyncClient) -> None:
     first = (await http.post("/api/chat", json=ASK)).json()
     again = {**ASK, "conversation_id": first["conversation_id"]}
@@ -163,8 +182,9 @@ async def test_the_metrics_and_the_logs_tell_of_a_question(http: httpx.AsyncClie
     text = await asyncio.to_thread(log_file.read_text, encoding="utf-8")
     lines = [json.loads(line) for line in text.splitlines()]
     mine = [line for line in lines if line.get("request_id") == "graph-logged"]
-    assert [line["stage"] for line in mine if line["message"] == "stage"][:3] == [
+    assert [line["stage"] for line in mine if line["message"] == "stage"][:4] == [
         "context",
+        "propose",
         "prompt",
         "generate",
     ]

@@ -34,8 +34,14 @@ def load_meaning(text: str, context: SpecContext) -> Meaning | None:
 
 
 def last_meaning(context: ConversationContext, spec_context: SpecContext) -> Meaning | None:
-    """The meaning of the latest exchange that has one."""
+    """The meaning of the latest exchange that has one.
+
+    A statement without a specification has a meaning that this profile cannot tell: what came before it is
+    not what a follow-up refers to.
+    """
     for exchange in reversed(context.exchanges):
         if exchange.query_spec is not None:
             return load_meaning(exchange.query_spec, spec_context)
+        if exchange.kind == "answer" and exchange.sql is not None:
+            return None
     return None

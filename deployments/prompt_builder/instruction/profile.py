@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from deployments.prompt_builder.budget import Ladder, TokenCounter
 from deployments.prompt_builder.config import PromptConfig
@@ -15,6 +15,7 @@ from deployments.prompt_builder.instruction.user_text import neutralised
 from deployments.prompt_builder.retrieval import Example, ExampleIndex
 from deployments.prompt_builder.schema_fit import fitting_examples
 from deployments.prompt_builder.schema_text import one_line, table_text
+from deployments.prompt_builder.verified.library import ExampleLibrary
 from deployments.sql_validator.extraction import extract_sql
 from serve_app.contracts import (
     BuiltPrompt,
@@ -48,16 +49,17 @@ class _SchemaView:
     vocabulary: Vocabulary
     terminology: Terminology
     examples: ExampleIndex
+    offered: tuple[Example, ...]
 
 
 class InstructionProfile:
     """Builds the seven-part prompt within the token budget and reads SQL from any output."""
 
     def __init__(
-        self, pack: DomainPack, examples: tuple[Example, ...], counter: TokenCounter, config: PromptConfig
+        self, pack: DomainPack, library: ExampleLibrary, counter: TokenCounter, config: PromptConfig
     ) -> None:
         self._pack = pack
-        self._examples = examples
+        self._library = library
         self._counter = counter
         self._config = config
         self._view: _SchemaView | None = None
@@ -118,12 +120,16 @@ class InstructionProfile:
         )
 
     async def _view_of(self, schema: SchemaSnapshot) -> _SchemaView:
+        examples = await self._library.examples()
         view = self._view
         if view is None or view.fingerprint != schema.fingerprint:
-            view = self._view = await asyncio.to_thread(self._make_view, schema)
+            view = self._view = await asyncio.to_thread(self._make_view, schema, examples)
+        elif view.offered is not examples:
+            index = await asyncio.to_thread(_index, examples, schema)
+            view = self._view = replace(view, examples=index, offered=examples)
         return view
 
-    def _make_view(self, schema: SchemaSnapshot) -> _SchemaView:
+    def _make_view(self, schema: SchemaSnapshot, examples: tuple[Example, ...]) -> _SchemaView:
         texts = {
             (table.name, samples, comments): neutralised(table_text(table, samples, comments))
             for table in schema.tables
@@ -136,7 +142,8 @@ class InstructionProfile:
             texts=texts,
             vocabulary=Vocabulary(schema, self._pack),
             terminology=Terminology(self._pack, schema),
-            examples=ExampleIndex(fitting_examples(self._examples, schema)),
+            examples=_index(examples, schema),
+            offered=examples,
         )
 
     def _materials(
@@ -145,7 +152,12 @@ class InstructionProfile:
         last = exchanges[-1] if exchanges else None
         spoken = " ".join([question.text, *(f"{e.question} {e.sql or ''}" for e in exchanges[-1:])])
         by_usefulness, needed = view.vocabulary.by_usefulness(spoken)
-        nearest = view.examples.nearest(question.text, self._config.examples, self._config.least_similarity)
+        nearest = view.examples.nearest(
+            question.text,
+            self._config.examples,
+            self._config.least_similarity,
+            question.caller.organization_id,
+        )
         lines = view.terminology.lines
         return Materials(
             instructions=wording.instructions(self._config.default_rows),
@@ -173,6 +185,10 @@ def relevant_exchanges(context: ConversationContext, limit: int) -> tuple[Exchan
     """The last exchanges a question may refer back to: answers and clarifications, no refusals or errors."""
     useful = [past for past in context.exchanges if past.kind in ("answer", "clarification")]
     return tuple(useful[len(useful) - limit :] if len(useful) > limit else useful)
+
+
+def _index(examples: tuple[Example, ...], schema: SchemaSnapshot) -> ExampleIndex:
+    return ExampleIndex(fitting_examples(examples, schema))
 
 
 def _too_long(limit: int) -> InvalidRequest:

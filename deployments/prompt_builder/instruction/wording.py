@@ -37,7 +37,7 @@ def instructions(default_rows: int) -> str:
 
 
 def example(pair: Example) -> str:
-    return f"Q: {neutralised(one_line(pair.question))}\nSQL: {one_line(pair.sql)}"
+    return f"Q: {neutralised(one_line(pair.question))}\nSQL: {neutralised(one_line(pair.sql))}"
 
 
 def exchange(past: Exchange) -> str:

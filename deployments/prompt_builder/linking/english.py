@@ -45,6 +45,8 @@ class English(BaseModel):
     abbreviations: dict[str, str]
     phrases: dict[str, str]
     stop_words: frozenset[str]
+    filler_words: frozenset[str]
+    date_prepositions: frozenset[str]
     glue_words: frozenset[str]
     weak_words: frozenset[str]
     future_cues: frozenset[str]

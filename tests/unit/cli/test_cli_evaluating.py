@@ -90,3 +90,31 @@ def test_a_database_that_is_away_is_told_without_its_password(
     assert ended.code == 1
     assert "cannot be reached" in ended.err
     assert "secret" not in ended.err
+
+
+def test_every_verified_example_is_asked(
+    cli: Cli,
+    server: Server,
+    sample_database: EmbeddedDatabase,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pack = tmp_path / "pack"
+    pack.mkdir()
+    (pack / "domain.yaml").write_text(Path("configs/domains/construction/domain.yaml").read_text())
+    pairs = [
+        {"question": "All jobs?", "sql": "SELECT count(*) FROM projects LIMIT 100", "kind": "count"},
+        {"question": "All firms?", "sql": "SELECT count(*) FROM vendors", "kind": "count"},
+        {"question": "Ours?", "sql": "SELECT count(*) FROM labor", "kind": "own", "organization_id": "north"},
+    ]
+    (pack / "examples.jsonl").write_text("\n".join(map(json.dumps, pairs)))
+    monkeypatch.setenv("PLUMBLINE_DOMAIN_PACK", str(pack))
+    server.body = answering("SELECT count(*) FROM projects")
+    ended = cli(
+        "eval", "--verified", "--url", server.url, "--database-url", sample_database.dsn, "--failures"
+    )
+    assert ended.code == 0
+    assert "verified examples: 1 of 2 right (50.0 %)" in ended.out
+    assert "pack:2 [wrong_rows] All firms?" in ended.out
+    assert "left out: 1 pairs that belong to one organization" in ended.err
+    assert [body["query"] for _, body in server.asked] == ["All jobs?", "All firms?"]

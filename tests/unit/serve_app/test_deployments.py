@@ -113,15 +113,16 @@ async def test_the_prompt_builder_speaks_the_profile_of_its_model(
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", sample_database.dsn)
     executor = Executor(None, ExecutorConfig(), {"amount": "currency"}, tmp_path, LOGS)
+    memory = Conversations(None, ConversationsConfig(), tmp_path, LOGS)
     builder = PromptBuilder(
         PromptConfig(profile=profile),
         DOMAIN,
         LocalHandle(executor),
         LocalHandle(generator),
+        LocalHandle(memory),
         LOGS,  # type: ignore[arg-type]
     )
     question = make_question("How many active projects are there?", asked_at=ASKED_AT)
-    memory = Conversations(None, ConversationsConfig(), tmp_path, LOGS)
     context = await memory.context(question, 5)
     built = await builder.build(question, context)
     assert isinstance(built, Prompt)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from fakes import (
     FakeConversations,
+    FakeDirect,
     FakeExecutor,
     FakeGenerator,
     FakePromptBuilder,
@@ -21,7 +22,16 @@ from fakes import (
     valid,
 )
 
-from serve_app.contracts import CannotAnswer, Clarification, SamplingParams, SqlCandidate
+from serve_app.contracts import (
+    CannotAnswer,
+    Clarification,
+    ExecutionResult,
+    Proposal,
+    RejectedSql,
+    SamplingParams,
+    SqlCandidate,
+    ValidSql,
+)
 from serve_app.errors import (
     ConversationNotFound,
     DatabaseUnavailable,
@@ -332,3 +342,50 @@ async def test_every_stage_and_question_is_logged(caplog: pytest.LogCaptureFixtu
     (query,) = [r for r in caplog.records if r.message == "query"]
     assert query.request_id == "r-1"  # type: ignore[attr-defined]
     assert query.row_count == 1  # type: ignore[attr-defined]
+
+
+def proposal(sql: str, confidence: float = 0.95) -> Proposal:
+    candidate = SqlCandidate(sql=sql, query_spec="{}")
+    return Proposal(candidate=candidate, confidence=confidence, engine="verified", source="pack:1")
+
+
+async def test_a_direct_engine_answers_without_the_model() -> None:
+    stages = make_stages(direct=FakeDirect(proposal("SELECT 2")))
+    finished, trace = await ask(stages)
+    assert finished.sql == "SELECT 2"
+    assert stages.generator.asked == []  # type: ignore[attr-defined]
+    assert stages.validator.asked == ["SELECT 2"]  # type: ignore[attr-defined]
+    told = trace.metadata()
+    assert (told["engine"], told["model"], told["confidence"]) == ("verified", None, 0.95)
+    assert (told["source"], told["attempts"], told["exchange"]) == ("pack:1", 1, 0)
+    (exchange,) = stages.conversations.exchanges[finished.conversation_id]  # type: ignore[attr-defined]
+    assert exchange.query_spec == "{}"
+
+
+def refusing(sql: str) -> RejectedSql | ValidSql:
+    return rejected() if "secret" in sql else valid(sql)
+
+
+def failing(sql: str) -> ExecutionResult | ExecutionFailed:
+    return ExecutionFailed() if "1/0" in sql else make_result()
+
+
+@pytest.mark.parametrize(
+    "direct",
+    [
+        FakeDirect(None),
+        FakeDirect(proposal("SELECT 2", confidence=0.69)),
+        FakeDirect(proposal("SELECT secret")),
+        FakeDirect(proposal("SELECT 1/0")),
+        FakeDirect(DatabaseUnavailable()),
+    ],
+    ids=["none", "unsure", "refused", "failed", "down"],
+)
+async def test_where_a_direct_engine_has_no_answer_the_model_has_all_its_attempts(direct: FakeDirect) -> None:
+    stages = make_stages(direct=direct, validator=FakeValidator(refusing), executor=FakeExecutor(failing))
+    finished, trace = await ask(stages, PipelineLimits(retry_delay_s=0, max_retries=0))
+    assert finished.sql == "SELECT 1"
+    told = trace.metadata()
+    assert (told["engine"], told["confidence"], told["source"]) == ("fake", None, None)
+    assert (told["attempts"], told["query_spec"]) == (1, None)
+    assert stages.prompt_builder.asked[0][2] is None  # type: ignore[attr-defined]
