@@ -42,6 +42,8 @@ class GoldDatabase:
                 timeout=10,
                 server_settings={
                     "statement_timeout": str(STATEMENT_TIMEOUT_MS),
+                    # Comparing many rows takes its time on a busy machine, while the snapshot is held.
+                    "idle_in_transaction_session_timeout": "0",
                     "application_name": "plumbline eval",
                 },
             )
