@@ -123,7 +123,7 @@ class HouseProfile:
             )
         try:
             sql = compile_spec(spec, prompt.links, view.context)
-        except CompileError:
+        except (CompileError, RecursionError):
             return CannotAnswer(reason="uncompilable", message=_NOT_UNDERSTOOD)
         return SqlCandidate(sql=sql, query_spec=dump_meaning(Meaning(spec, prompt.links)))
 

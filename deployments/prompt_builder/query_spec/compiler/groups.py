@@ -130,7 +130,7 @@ class GroupQuery(Query):
     def window_order(self, node: Window) -> tuple[str, ...]:
         if self.bucket is not None:
             return (self.text(self.bucket),)
-        return (*self.unwrapped_sort(), *self.tie_breakers())
+        return (*self.sort_along(), *self.tie_breakers())
 
     def partition(self, node: Window) -> tuple[str, ...]:
         """Along a date bucket every combination of the other keys has a line of its own."""

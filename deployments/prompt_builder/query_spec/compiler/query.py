@@ -23,9 +23,10 @@ from deployments.prompt_builder.query_spec.nodes import (
     NumberLiteral,
     Placeholder,
     QuerySpec,
+    SortKey,
     Window,
 )
-from deployments.prompt_builder.query_spec.shape import CONSTANTS
+from deployments.prompt_builder.query_spec.shape import CONSTANTS, windows
 from deployments.prompt_builder.query_spec.walk import children
 
 if TYPE_CHECKING:
@@ -193,13 +194,17 @@ class Query:
             order=[*(known[e] for e in self.spec.limit_per if e in known), POSITION],
         )
 
-    def unwrapped_sort(self) -> list[str]:
+    def sort_along(self) -> list[str]:
+        """Sort terms that a window may run along: a window cannot be ordered by a window, least by itself."""
+        return self.unwrapped_sort(tuple(key for key in self.spec.sort if not windows(key.expression)))
+
+    def unwrapped_sort(self, keys: tuple[SortKey, ...] | None = None) -> list[str]:
         """Sort terms for a window of the same SELECT, where output names are not known."""
         return [
             sort_text(
                 key, self.text(key.expression), is_nullable(key.expression, self.spec.table, self.context)
             )
-            for key in self.spec.sort
+            for key in (self.spec.sort if keys is None else keys)
             if not isinstance(key.expression, CONSTANTS)
         ]
 

@@ -92,8 +92,8 @@ class RowQuery(Query):
             along = (self.text(self.bucket),)
         elif self.is_date(node.argument):
             along = (self.text(node.argument),)
-        elif self.spec.sort:
-            along = tuple(self.unwrapped_sort())
+        elif sort := self.sort_along():
+            along = tuple(sort)
         elif date := self.context.date_column(self.spec.table):
             along = (self.scope.column(self.spec.table, date).text,)
         return (*along, *(k for k in self.tie_breakers() if k not in along)) if along else ()
