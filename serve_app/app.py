@@ -10,11 +10,14 @@ from deployments.sql_validator.deployment import SqlValidatorDeployment
 from serve_app.app_args import AppArgs
 from serve_app.ingress import IngressDeployment
 from serve_app.plan import make_plan
+from serve_app.serve_config import generator_name
 from serve_app.settings import load_settings
 
 
 def build_app(args: AppArgs) -> Application:
-    """Check all settings, then bind the six deployments in the order in which data flows back to the ingress.
+    """Check all settings, then bind the deployments in the order in which data flows back to the ingress.
+
+    There are six, and one Generator more for every further engine of a cascade.
 
     Credentials are not bound: the stages that hold some read them in their own process.
 
@@ -22,17 +25,23 @@ def build_app(args: AppArgs) -> Application:
         ConfigurationError: every fault of the configuration at once; nothing has started.
     """
     file = args.settings_file
-    plan = make_plan(load_settings(file=file), args.model_profile)
+    plan = make_plan(load_settings(file=file), args.model_profile, args.model_cascade)
     logs = plan.settings.logging
 
     executor = ExecutorDeployment.bind(file, plan.settings.executor, plan.semantics, plan.data_folder, logs)
     validator = SqlValidatorDeployment.bind(plan.settings.validator, executor, logs)
-    generator = GeneratorDeployment.bind(plan.profile, plan.settings.model.enabled, logs)
+    generators = {
+        engine.name: GeneratorDeployment.options(name=generator_name(engine.name, place)).bind(
+            engine.profile, plan.settings.model.enabled, logs
+        )
+        for place, engine in enumerate(plan.engines)
+    }
+    prompts = {engine.name: engine.prompt for engine in plan.engines}
     conversations = ConversationsDeployment.bind(file, plan.settings.conversations, plan.data_folder, logs)
     prompt_builder = PromptBuilderDeployment.bind(
-        plan.prompt, plan.domain_folder, executor, generator, conversations, logs
+        prompts, plan.domain_folder, executor, generators, conversations, logs
     )
 
     return IngressDeployment.bind(
-        plan.service, conversations, prompt_builder, generator, validator, executor, logs
+        plan.service, conversations, prompt_builder, generators, validator, executor, logs
     )

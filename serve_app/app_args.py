@@ -16,3 +16,6 @@ class AppArgs(BaseModel):
     model_profile: str | None = Field(
         default=None, description="Model profile under configs/models/, unless the settings name one"
     )
+    model_cascade: tuple[str, ...] = Field(
+        default=(), description="Several of them in the order in which they are asked, likewise"
+    )

@@ -219,6 +219,10 @@ class Prompt(Message):
     question: str
     token_count: int
     links: tuple[Link, ...] = ()
+    engine: str = Field(
+        default="", description="Engine of the cascade that it was built for; its profile's name"
+    )
+    unknown_words: int = Field(default=0, ge=0, description="Words of the question that no vocabulary holds")
     context_used: int = Field(default=0, description="Past exchanges that stand in the prompt")
     truncation: tuple[str, ...] = Field(
         default=(), description="What was dropped to fit the budget, in words"
@@ -247,6 +251,9 @@ class SqlCandidate(Message):
 
     sql: str
     query_spec: str | None = None
+    unused: tuple[str, ...] = Field(
+        default=(), description="Names, numbers and dates that the question says and the statement leaves out"
+    )
 
 
 # Clarification and CannotAnswer differ by their fields; extra="forbid" keeps the union unambiguous.
@@ -276,6 +283,7 @@ class GenerationRequest(Message):
     """Prompts in; the generator knows nothing of SQL."""
 
     request_id: str
+    engine: str = Field(default="", description="Engine of the cascade, its profile's name; empty: the first")
     turns: tuple[ChatTurn, ...] = ()
     text: str | None = None
     params: SamplingParams = SamplingParams()
@@ -299,6 +307,11 @@ class GeneratedText(Message):
     mean_logprob: float | None = Field(default=None, description="Mean log-probability per generated token")
     min_logprob: float | None = Field(default=None, description="Log-probability of the least likely token")
     finish_reason: Literal["stop", "length", "cancelled"]
+
+    @property
+    def logprob(self) -> float | None:
+        """Log-probability of the whole text; None if the engine does not tell."""
+        return None if self.mean_logprob is None else self.mean_logprob * self.token_count
 
 
 class Generation(Message):
@@ -342,6 +355,7 @@ class ValidSql(Message):
     tables: tuple[str, ...]
     row_cap: int
     cap_applied: bool = Field(description="True if the cap was added or lowered, so more rows may exist")
+    ordered: bool = Field(default=False, description="The statement itself says in which order its rows come")
 
 
 class RejectedSql(Message):
@@ -397,7 +411,51 @@ class ExecutionResult(Message):
     execution_ms: float
 
 
+class TrialRequest(Message):
+    """Checked statements for the same question, to be run under small limits and compared."""
+
+    request_id: str
+    statements: tuple[ValidSql, ...] = Field(min_length=1)
+    caller: Caller
+    timeout_s: float = Field(gt=0, description="Time limit of all together")
+
+
+class Tried(Message):
+    """A statement that ran within the small limits. Equal digests are equal rows."""
+
+    digest: str = Field(
+        description="Of the rows as a multiset; columns by their values, whatever their names"
+    )
+    order_digest: str | None = Field(
+        description="Of the rows as a sequence; None where the order says nothing"
+    )
+    row_count: int = Field(ge=0, description="Rows seen; the small limit if there are more")
+    has_values: bool = Field(description="False if there are no rows, or nothing but NULL in them")
+    result: ExecutionResult | None = Field(description="The whole result; None if it goes beyond the limits")
+
+
+class TrialFailed(Message):
+    """A statement that the database refused, or that took longer than a trial may."""
+
+    kind: Literal["failed", "denied", "timeout"]
+    message: str = Field(description="For the user: one plain sentence")
+    detail: str = Field(description="For the repair prompt and the log")
+
+
+TrialOutcome = Tried | TrialFailed
+
+
 # Candidates
+
+
+class CandidateGroup(Message):
+    """Candidates of one generation that give the same rows."""
+
+    sql: str = Field(description="Of the likeliest of them")
+    query_spec: str | None = None
+    statements: int = Field(description="Different statements among them")
+    share: float = Field(ge=0.0, le=1.0, description="Their part of the probability of all candidates")
+    row_count: int | None = Field(description="None if unknown; at most the small limit")
 
 
 class Proposal(Message):
@@ -409,6 +467,15 @@ class Proposal(Message):
     source: str | None = Field(
         default=None, description="What it was made from, e.g. a verified example's id"
     )
+
+
+class CandidateGroups(Message):
+    """How far the candidates of a generation agree. More than one group is a disagreement."""
+
+    count: int = Field(description="Texts that the model gave")
+    statements: int = Field(description="Different statements that they stand for")
+    agreement: float = Field(ge=0.0, le=1.0, description="Share of the first group, from which the answer is")
+    groups: tuple[CandidateGroup, ...] = Field(description="The heaviest first")
 
 
 # Health

@@ -3,7 +3,9 @@
 from collections.abc import Awaitable, Callable
 from typing import Literal
 
-from serve_app.contracts import CannotAnswer, Clarification, ExecutionResult, Message
+from pydantic import Field
+
+from serve_app.contracts import CandidateGroups, CannotAnswer, Clarification, ExecutionResult, Message
 from serve_app.trace import StageName
 
 
@@ -17,6 +19,12 @@ class Answer(Message):
     result: ExecutionResult | None = None
     clarification: Clarification | None = None
     refusal: CannotAnswer | None = None
+    caveat: str | None = Field(
+        default=None, description="Set where the answer is unsure; ends the sentence too"
+    )
+    candidates: CandidateGroups | None = Field(
+        default=None, description="How the model's candidates differ: what a question back could offer"
+    )
 
 
 class StageEvent(Message):
@@ -33,13 +41,13 @@ class TokenEvent(Message):
 
 
 class SqlEvent(Message):
-    """A statement that passed all checks and is about to run."""
+    """The statement that was chosen, checked and run."""
 
     sql: str
 
 
 class RowsEvent(Message):
-    """The rows, before the sentence about them."""
+    """Its rows, before the sentence about them."""
 
     result: ExecutionResult
 

@@ -28,6 +28,8 @@ from serve_app.contracts import (
     SchemaSnapshot,
     StageHealth,
     TokenChunk,
+    TrialOutcome,
+    TrialRequest,
     ValidSql,
     VerifiedExample,
 )
@@ -145,18 +147,22 @@ class PromptBuilderHandle(StageHandle):
     """`PromptBuilder` over its Serve handle."""
 
     async def build(
-        self, question: Question, context: ConversationContext, repair: tuple[str, str] | None = None
+        self,
+        question: Question,
+        context: ConversationContext,
+        repair: tuple[str, str] | None = None,
+        engine: str = "",
     ) -> BuiltPrompt:
-        built: BuiltPrompt = await self.call("build", question, context, repair)
+        built: BuiltPrompt = await self.call("build", question, context, repair, engine)
         return built
 
     async def propose(self, question: Question, context: ConversationContext) -> Proposal | None:
         proposal: Proposal | None = await self.call("propose", question, context)
         return proposal
 
-    async def interpret(self, prompt: Prompt, output: str) -> Interpretation:
-        meaning: Interpretation = await self.call("interpret", prompt, output)
-        return meaning
+    async def interpret(self, prompt: Prompt, outputs: tuple[str, ...]) -> tuple[Interpretation, ...]:
+        meanings: tuple[Interpretation, ...] = await self.call("interpret", prompt, outputs)
+        return meanings
 
 
 class GeneratorHandle(StageHandle):
@@ -197,6 +203,12 @@ class SqlValidatorHandle(StageHandle):
         verdict: ValidSql | RejectedSql = await self.call("validate", sql, caller)
         return verdict
 
+    async def validate_all(
+        self, statements: tuple[str, ...], caller: Caller
+    ) -> tuple[ValidSql | RejectedSql, ...]:
+        verdicts: tuple[ValidSql | RejectedSql, ...] = await self.call("validate_all", statements, caller)
+        return verdicts
+
 
 class ExecutorHandle(StageHandle):
     """`Executor` over its Serve handle."""
@@ -206,6 +218,10 @@ class ExecutorHandle(StageHandle):
     async def run(self, request: ExecutionRequest) -> ExecutionResult:
         result: ExecutionResult = await self.call("run", request)
         return result
+
+    async def trial(self, request: TrialRequest) -> tuple[TrialOutcome, ...]:
+        outcomes: tuple[TrialOutcome, ...] = await self.call("trial", request)
+        return outcomes
 
     async def schema(self, refresh: bool = False) -> SchemaSnapshot:
         snapshot: SchemaSnapshot = await self.call("schema", refresh)

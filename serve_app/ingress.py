@@ -1,11 +1,13 @@
 """The HTTP ingress deployment: the FastAPI app over handles of the five stages."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import FastAPI
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
+from serve_app.engines import one_generator
 from serve_app.handles import (
     ConversationsHandle,
     ExecutorHandle,
@@ -31,7 +33,7 @@ class Ingress:
         config: ServiceConfig,
         conversations: "DeploymentHandle[Any]",
         prompt_builder: "DeploymentHandle[Any]",
-        generator: "DeploymentHandle[Any]",
+        generators: "Mapping[str, DeploymentHandle[Any]]",
         validator: "DeploymentHandle[Any]",
         executor: "DeploymentHandle[Any]",
         logs: LoggingSettings,
@@ -41,7 +43,7 @@ class Ingress:
         stages = Stages(
             ConversationsHandle(conversations),
             builder,
-            GeneratorHandle(generator),
+            one_generator({name: GeneratorHandle(handle) for name, handle in generators.items()}),
             SqlValidatorHandle(validator),
             ExecutorHandle(executor),
             direct=builder if config.pipeline.direct_confidence <= 1 else None,

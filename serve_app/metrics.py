@@ -13,6 +13,7 @@ QUERY_DURATION_SECONDS = "mistral_query_duration_seconds"
 GPU_MEMORY_BYTES = "mistral_gpu_memory_bytes"
 ERRORS_TOTAL = "mistral_errors_total"
 STAGE_DURATION_SECONDS = "plumbline_stage_duration_seconds"
+ANSWERS_TOTAL = "plumbline_answers_total"
 REPAIRS_TOTAL = "plumbline_repairs_total"
 GENERATION_RETRIES_TOTAL = "plumbline_generation_retries_total"
 GENERATED_TOKENS_TOTAL = "plumbline_generated_tokens_total"
@@ -69,6 +70,7 @@ class Figures:
         self._window: deque[_Sample] = deque(maxlen=WINDOW_QUESTIONS)
         self._recent: deque[float] = deque()
         self._outcomes: Tally[str] = Tally()
+        self._answers: Tally[str] = Tally()
         self._errors: Tally[str] = Tally()
         self._gpu_memory_bytes: dict[str, int] = {}
         self._peak_memory_bytes: dict[str, int] = {}
@@ -88,6 +90,8 @@ class Figures:
         self._recorder.observe(QUERY_DURATION_SECONDS, duration_s)
         for stage, elapsed_ms in trace.timings_ms.items():
             self._recorder.observe(STAGE_DURATION_SECONDS, elapsed_ms / 1000, stage=stage)
+        if trace.outcome == "answer" and not error_type:
+            self._answer(trace.engine or "unknown", trace.model)
         if repairs:
             self._recorder.count(REPAIRS_TOTAL, repairs)
         if trace.generation_retries:
@@ -103,6 +107,11 @@ class Figures:
         """Count one error, of a question or of any other request."""
         self._errors[error_type] += 1
         self._recorder.count(ERRORS_TOTAL, error_type=error_type)
+
+    def _answer(self, engine: str, model: str | None) -> None:
+        """Count who answered: an engine that does not generate has no model."""
+        self._answers[model or engine] += 1
+        self._recorder.count(ANSWERS_TOTAL, engine=engine, model=model or "none")
 
     def _memory(self, device: str, used: int, peak: int) -> None:
         self._gpu_memory_bytes[device] = used
@@ -128,6 +137,7 @@ class Figures:
             "questions_total": sum(self._outcomes.values()),
             "queries_per_second": len(self._recent) / span_s,
             "outcomes": dict(self._outcomes),
+            "answers_by_engine": dict(self._answers),
             "errors_by_type": dict(self._errors),
             "error_rate": sum(s.error_type is not None for s in self._window) / n if n else None,
             "repair_rate": sum(s.repairs > 0 for s in self._window) / n if n else None,

@@ -1,5 +1,7 @@
 """What each deployment is bound with, worked out of settings and model profile before anything starts."""
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,55 +11,136 @@ from pydantic import ValidationError
 from deployments.generator.model_profile import ModelProfile, load_profile
 from deployments.prompt_builder.config import PromptConfig
 from deployments.prompt_builder.domain import DomainPack, load_domain
+from serve_app.confidence import load_calibration
 from serve_app.contracts import SamplingParams, SemanticType
 from serve_app.errors import ConfigurationError
 from serve_app.paths import named_config, resolve
-from serve_app.pipeline import PipelineLimits
+from serve_app.pipeline import EnginePlan, PipelineLimits
 from serve_app.service import ServiceConfig
 from serve_app.settings import Settings
-from serve_app.settings.tree import GenerationSettings
+from serve_app.settings.tree import GenerationSettings, ModelSettings
+
+# Names of engines become names of deployments.
+_ENGINE_NAME = re.compile(r"[\w.-]+")
+
+
+@dataclass(frozen=True)
+class EngineSetup:
+    """An engine of the cascade: its profile, named as its file is, and what its prompts are made by."""
+
+    name: str
+    profile: ModelProfile
+    prompt: PromptConfig
 
 
 @dataclass(frozen=True)
 class AppPlan:
-    """Settings and profile, resolved: paths absolute, overrides applied, everything readable checked."""
+    """Settings and profiles, resolved: paths absolute, overrides applied, everything readable checked."""
 
     settings: Settings
-    profile: ModelProfile
-    prompt: PromptConfig
+    engines: tuple[EngineSetup, ...]
     service: ServiceConfig
     semantics: dict[str, SemanticType]
     domain_folder: Path
     data_folder: Path
 
+    @property
+    def profile(self) -> ModelProfile:
+        """The first engine's."""
+        return self.engines[0].profile
 
-def make_plan(settings: Settings, model_profile: str | None = None) -> AppPlan:
-    """``model_profile`` (of the Serve config) is taken unless the environment or the settings file names one.
+    @property
+    def prompt(self) -> PromptConfig:
+        """The first engine's."""
+        return self.engines[0].prompt
+
+
+def make_plan(
+    settings: Settings, model_profile: str | None = None, model_cascade: Sequence[str] = ()
+) -> AppPlan:
+    """``model_profile`` and ``model_cascade`` (of the Serve config) are taken unless the environment or the
+    settings file names one of them.
 
     Raises:
-        ConfigurationError: the model profile or the domain pack is wrong, or the model is not the profile's.
+        ConfigurationError: a model profile, its calibration or the domain pack is wrong, or the model is not
+            the profile's.
     """
-    model = settings.model
-    named = model.profile if "profile" in model.model_fields_set else (model_profile or model.profile)
-    finetuned = str(resolve(model.finetuned_path)) if model.use_finetuned and model.finetuned_path else None
-    profile = load_profile(named_config("models", named)).override(
-        finetuned or model.name, model.quantization
+    names = _cascade(settings.model, model_profile, model_cascade)
+    profiles = [load_profile(named_config("models", name)) for name in names]
+    profiles[-1] = _overridden(settings.model, names[-1], profiles[-1])
+    engines = tuple(
+        EngineSetup(
+            _engine_name(name),
+            profile,
+            settings.prompt.model_copy(update={"profile": profile.prompt_profile}),
+        )
+        for name, profile in zip(names, profiles, strict=True)
     )
+    domain_folder = resolve(settings.domain.pack)
+    return AppPlan(
+        settings=settings,
+        engines=engines,
+        service=_service(settings, _engine_plans(engines, settings.generation)),
+        semantics=column_semantics(_checked_domain(domain_folder)),
+        domain_folder=domain_folder,
+        data_folder=resolve(settings.server.data_dir),
+    )
+
+
+def _cascade(
+    model: ModelSettings, model_profile: str | None, model_cascade: Sequence[str]
+) -> tuple[str, ...]:
+    """The profiles to ask in their order; what the settings name wins over the Serve config."""
+    if not model.model_fields_set & {"profile", "cascade"}:
+        return tuple(model_cascade) or (model_profile or model.profile,)
+    return model.cascade or (model.profile,)
+
+
+def _overridden(model: ModelSettings, named: str, profile: ModelProfile) -> ModelProfile:
+    finetuned = str(resolve(model.finetuned_path)) if model.use_finetuned and model.finetuned_path else None
+    profile = profile.override(finetuned or model.name, model.quantization)
     if profile.prompt_profile == "house" and not profile.is_local:
         raise ConfigurationError(
             f"MISTRAL_MODEL is {profile.model_id!r}, but the profile {named!r} asks in the house model's own "
             "language. Unset MISTRAL_MODEL, or set PLUMBLINE_MODEL_PROFILE=mistral-7b-instruct."
         )
-    domain_folder = resolve(settings.domain.pack)
-    return AppPlan(
-        settings=settings,
-        profile=profile,
-        prompt=settings.prompt.model_copy(update={"profile": profile.prompt_profile}),
-        service=_service(settings, sampling_of(profile.sampling, settings.generation)),
-        semantics=column_semantics(_checked_domain(domain_folder)),
-        domain_folder=domain_folder,
-        data_folder=resolve(settings.server.data_dir),
-    )
+    return profile
+
+
+def _engine_name(profile: str) -> str:
+    name = named_config("models", profile).stem
+    if not _ENGINE_NAME.fullmatch(name):
+        raise ConfigurationError(
+            f"The model profile {profile!r} cannot name an engine; use letters, digits, '.', '_' and '-'."
+        )
+    return name
+
+
+def _engine_plans(engines: tuple[EngineSetup, ...], settings: GenerationSettings) -> tuple[EnginePlan, ...]:
+    """How each engine generates and how sure it must be; the settings' sampling is the last one's."""
+    names = [engine.name for engine in engines]
+    if len(set(names)) < len(names):
+        raise ConfigurationError(f"The cascade {', '.join(names)} names an engine twice.")
+    plans: list[EnginePlan] = []
+    for engine in engines:
+        is_last = engine is engines[-1]
+        file = engine.profile.calibration_file
+        if file is None and not is_last:
+            raise ConfigurationError(
+                f"The model profile {engine.name!r} stands before others in the cascade but has no "
+                "calibration: nobody knows when it is sure. Fit one with `plumbline eval FILES --calibrate "
+                "FILE`, or put it last."
+            )
+        sampling = engine.profile.sampling
+        plans.append(
+            EnginePlan(
+                name=engine.name,
+                sampling=sampling_of(sampling, settings) if is_last else sampling,
+                thresholds=engine.profile.confidence,
+                calibration=load_calibration(file) if file is not None else None,
+            )
+        )
+    return tuple(plans)
 
 
 def _checked_domain(folder: Path) -> DomainPack:
@@ -77,7 +160,7 @@ def sampling_of(profile: SamplingParams, settings: GenerationSettings) -> Sampli
     return profile.model_copy(update=given)
 
 
-def _service(settings: Settings, sampling: SamplingParams) -> ServiceConfig:
+def _service(settings: Settings, engines: tuple[EnginePlan, ...]) -> ServiceConfig:
     generation = settings.generation
     return ServiceConfig(
         pipeline=PipelineLimits(
@@ -87,7 +170,7 @@ def _service(settings: Settings, sampling: SamplingParams) -> ServiceConfig:
             execution_timeout_s=settings.executor.statement_timeout_s,
             request_timeout_s=settings.limits.request_timeout_s,
             max_history=settings.prompt.max_history,
-            sampling=sampling,
+            engines=engines,
             direct_confidence=settings.prompt.verified_confidence,
         ),
         limits=settings.limits,

@@ -16,6 +16,9 @@ class RayRecorder:
             names.ERRORS_TOTAL: metrics.Counter(
                 names.ERRORS_TOTAL, "Errors by type", tag_keys=("error_type",)
             ),
+            names.ANSWERS_TOTAL: metrics.Counter(
+                names.ANSWERS_TOTAL, "Answers by who gave them", tag_keys=("engine", "model")
+            ),
             names.REPAIRS_TOTAL: metrics.Counter(
                 names.REPAIRS_TOTAL, "Repairs of rejected or failed statements"
             ),

@@ -15,8 +15,14 @@ from serve_app.errors import ConfigurationError
 
 IMPORT_PATH = "serve_app.app:build_app"
 DEPLOYMENTS = ("Ingress", "Conversations", "PromptBuilder", "Generator", "SqlValidator", "Executor")
+GENERATOR = "Generator"
 # What each deployment's reconfigure() takes; the others take no user_config.
-USER_CONFIGS: dict[str, type[BaseModel]] = {"Generator": EngineConfig}
+USER_CONFIGS: dict[str, type[BaseModel]] = {GENERATOR: EngineConfig}
+
+
+def generator_name(engine: str, place: int) -> str:
+    """The deployment of a cascade's engine: the first is the Generator of every config."""
+    return f"{GENERATOR}-{engine}" if place else GENERATOR
 
 
 def load_serve_config(path: Path) -> ServeDeploySchema:
@@ -51,14 +57,16 @@ def _application_faults(application: dict[str, Any]) -> Iterator[str]:
         yield f"import_path: is {application.get('import_path')!r}; must be {IMPORT_PATH}"
     yield from _model_faults("args", AppArgs, application.get("args") or {})
     for deployment in application.get("deployments") or ():
-        name = deployment.get("name")
-        if name not in DEPLOYMENTS:
-            yield f"deployments: there is no deployment {name!r}{_did_you_mean(str(name), DEPLOYMENTS)}"
+        name = str(deployment.get("name"))
+        # Generator-<model profile> is a further engine of a cascade.
+        kind = GENERATOR if name.startswith(f"{GENERATOR}-") else name
+        if kind not in DEPLOYMENTS:
+            yield f"deployments: there is no deployment {name!r}{_did_you_mean(name, DEPLOYMENTS)}"
         user_config = deployment.get("user_config")
         if user_config is None:
             continue
-        if name in USER_CONFIGS:
-            yield from _model_faults(f"{name}.user_config", USER_CONFIGS[name], user_config)
+        if kind in USER_CONFIGS:
+            yield from _model_faults(f"{name}.user_config", USER_CONFIGS[kind], user_config)
         else:
             yield f"{name}.user_config: this deployment takes none"
 

@@ -346,6 +346,7 @@ def answered(finished: Answer, trace: Trace) -> ChatResponse:
         metadata["clarification"] = finished.clarification.model_dump()
     if finished.refusal is not None:
         metadata["refusal_reason"] = finished.refusal.reason
+    metadata["caveat"] = finished.caveat
     return ChatResponse(
         success=True,
         data=result_data(finished.result) if finished.result else None,

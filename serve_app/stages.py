@@ -22,6 +22,8 @@ from serve_app.contracts import (
     SchemaSnapshot,
     StageHealth,
     TokenChunk,
+    TrialOutcome,
+    TrialRequest,
     ValidSql,
     VerifiedExample,
 )
@@ -69,12 +71,18 @@ class PromptBuilder(Protocol):
     """Both directions of a model profile: question to prompt, and output to SQL."""
 
     async def build(
-        self, question: Question, context: ConversationContext, repair: tuple[str, str] | None = None
+        self,
+        question: Question,
+        context: ConversationContext,
+        repair: tuple[str, str] | None = None,
+        engine: str = "",
     ) -> BuiltPrompt:
-        """Build the prompt. ``repair`` is (rejected SQL, reason) of the attempt before."""
+        """Build an engine's prompt. ``repair`` is (rejected SQL, reason) of the attempt before."""
         ...
 
-    async def interpret(self, prompt: Prompt, output: str) -> Interpretation: ...
+    async def interpret(self, prompt: Prompt, outputs: tuple[str, ...]) -> tuple[Interpretation, ...]:
+        """What each of an engine's outputs means."""
+        ...
 
     async def health(self) -> StageHealth: ...
 
@@ -115,6 +123,10 @@ class SqlValidator(Protocol):
 
     async def validate(self, sql: str, caller: Caller) -> ValidSql | RejectedSql: ...
 
+    async def validate_all(
+        self, statements: tuple[str, ...], caller: Caller
+    ) -> tuple[ValidSql | RejectedSql, ...]: ...
+
     async def health(self) -> StageHealth: ...
 
 
@@ -123,6 +135,13 @@ class Executor(Protocol):
 
     async def run(self, request: ExecutionRequest) -> ExecutionResult:
         """Raises ExecutionFailed, ExecutionTimeout, PermissionDenied or DatabaseUnavailable."""
+        ...
+
+    async def trial(self, request: TrialRequest) -> tuple[TrialOutcome, ...]:
+        """Run statements under small limits, to compare what they give; an outcome for each.
+
+        Raises DatabaseUnavailable, Overloaded or ExecutionTimeout.
+        """
         ...
 
     async def schema(self, refresh: bool = False) -> SchemaSnapshot: ...

@@ -7,12 +7,25 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from serve_app.contracts import ExecutionResult, Generation, MemoryUsage, Prompt, Proposal, Question
+from serve_app.confidence import Features
+from serve_app.contracts import (
+    CandidateGroups,
+    ExecutionResult,
+    Generation,
+    MemoryUsage,
+    Prompt,
+    Question,
+    SqlCandidate,
+    ValidSql,
+)
 from serve_app.errors import PlumblineError
 
 StageName = Literal[
     "context", "propose", "prompt", "generate", "interpret", "validate", "execute", "remember"
 ]
+
+# Every group's specification is for a question back; the answer's own stands beside it.
+_NOT_TOLD = {"groups": {"__all__": {"query_spec"}}}
 
 _log = logging.getLogger("plumbline.pipeline")
 
@@ -31,6 +44,7 @@ class Trace:
     output_tokens: int = 0
     inference_ms: float = 0.0
     queue_ms: float = 0.0
+    engines: list[str] = field(default_factory=list)
     engine: str | None = None
     model: str | None = None
     memory: MemoryUsage | None = None
@@ -44,6 +58,8 @@ class Trace:
     sql: str | None = None
     query_spec: str | None = None
     verdict: str | None = None
+    candidates: CandidateGroups | None = None
+    features: Features | None = None
     row_count: int | None = None
     execution_ms: float | None = None
     warnings: list[str] = field(default_factory=list)
@@ -89,14 +105,19 @@ class Trace:
         self.queue_ms += generation.queue_ms
         self.engine, self.model, self.memory = generation.engine, generation.model, generation.memory
 
-    def note_proposal(self, proposal: Proposal) -> None:
-        """A statement without a generation."""
-        self.engine, self.confidence, self.source = proposal.engine, proposal.confidence, proposal.source
-        self.sql, self.query_spec = proposal.candidate.sql, proposal.candidate.query_spec
-
-    def forget_proposal(self) -> None:
-        """The proposed statement did not run; whatever answers now is another engine."""
-        self.engine = self.confidence = self.source = self.sql = self.query_spec = None
+    def note_executed(
+        self,
+        candidate: SqlCandidate,
+        statement: ValidSql,
+        result: ExecutionResult,
+        engine: str | None,
+        model: str | None,
+    ) -> None:
+        """What became the answer, whatever was tried after it."""
+        self.sql, self.query_spec = statement.sql, candidate.query_spec
+        self.verdict = "accepted"
+        self.engine, self.model = engine, model
+        self.note_result(result)
 
     def note_result(self, result: ExecutionResult) -> None:
         self.row_count = result.row_count
@@ -116,7 +137,6 @@ class Trace:
             "question": self.question.text,
             "sql": self.sql,
             "query_spec": self.query_spec,
-            "engine": self.engine,
             "verdict": self.verdict,
             "inference_ms": round(self.inference_ms, 3),
             "prompt_tokens": self.prompt_tokens,
@@ -124,6 +144,10 @@ class Trace:
             "attempts": self.attempts,
             "execution_ms": self.execution_ms,
             "row_count": self.row_count,
+            "engine": self.engine,
+            "model": self.model,
+            "confidence": self.confidence,
+            "agreement": self.candidates.agreement if self.candidates else None,
             "outcome": self.outcome,
             "total_ms": self.total_ms(),
         }
@@ -140,10 +164,13 @@ class Trace:
             "context_used": self.context_used,
             "context_length": self.context_length,
             "engine": self.engine,
-            "confidence": self.confidence,
             "source": self.source,
             "exchange": self.exchange,
             "model": self.model,
+            "engines": list(self.engines),
+            "confidence": round(self.confidence, 4) if self.confidence is not None else None,
+            "features": self.features.model_dump() if self.features else None,
+            "candidates": self.candidates.model_dump(exclude=_NOT_TOLD) if self.candidates else None,
             "truncation": list(self.truncation),
             "query_spec": self.query_spec,
             "gpu_memory": self.memory.model_dump() if self.memory else None,

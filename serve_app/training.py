@@ -21,6 +21,8 @@ from deployments.prompt_builder.domain import load_domain
 from deployments.prompt_builder.house.form import FORM_TOKENS
 from deployments.prompt_builder.house.profile import HouseProfile
 from deployments.prompt_builder.synthesis.pairs import PairStream
+from deployments.sql_validator.validator import SqlValidatorCore
+from serve_app.confidence import CALIBRATION_FILE
 from serve_app.contracts import GenerationRequest, SamplingParams
 from serve_app.errors import ConfigurationError
 from serve_app.evaluation.golds import GoldDatabase
@@ -29,6 +31,7 @@ from serve_app.evaluation.local import LocalEndpoint
 from serve_app.evaluation.report import make_report
 from serve_app.evaluation.run import evaluate
 from serve_app.paths import PROJECT_ROOT, named_config, resolve
+from serve_app.pipeline import EnginePlan
 from serve_app.settings import Settings
 
 HOUSE_PROFILE = "house"
@@ -87,6 +90,10 @@ def train_house_model(request: TrainingRequest, settings: Settings, say: Say) ->
         description=_description(pack.name, config),
         resume=request.resume,
     )
+    if (out / CALIBRATION_FILE).is_file():
+        # It was fitted on the answers of the weights that are gone.
+        (out / CALIBRATION_FILE).unlink()
+        say(f"{CALIBRATION_FILE} removed; fit the confidence again: plumbline eval FILES --calibrate FILE")
     say(f"{run.sequences:,} sequences in {run.training_s / 60:.1f} min")
     return out
 
@@ -137,22 +144,24 @@ class Scoring:
         return 100.0 * sum(hits) / len(hits)
 
     async def _executed(self, engine: Engine, dsn: str) -> dict[str, float]:
-        executor = SqlExecutor(dsn, ExecutorConfig(), {})
-        try:
-            schema = await executor.schema()
-        finally:
-            await executor.close()
-
         async def count(texts: tuple[str, ...]) -> tuple[int, ...]:
             return engine.count_tokens(texts)
 
         profile = HouseProfile(load_domain(self._pack), TokenCounter(count))
+        # Without a calibration nothing is refused for being unsure: the weights alone are judged.
+        plan = EnginePlan(name=HOUSE_PROFILE, sampling=self._profile.sampling)
         found: dict[str, float] = {}
-        async with GoldDatabase(dsn, CONCURRENCY) as database:
-            for name, items in self._files.items():
-                endpoint = LocalEndpoint(profile, engine, schema, self._profile.sampling)
-                results = await evaluate(items, endpoint, database, CONCURRENCY)
-                found[f"{name} right, %"] = make_report(name, results).score.percent
+        executor = SqlExecutor(dsn, ExecutorConfig(), {})
+        try:
+            schema = await executor.schema()
+            validator = SqlValidatorCore(executor.schema)
+            async with GoldDatabase(dsn, CONCURRENCY) as database:
+                for name, items in self._files.items():
+                    endpoint = LocalEndpoint(profile, engine, schema, plan, validator, executor)
+                    results = await evaluate(items, endpoint, database, CONCURRENCY)
+                    found[f"{name} right, %"] = make_report(name, results).score.percent
+        finally:
+            await executor.close()
         return found
 
 

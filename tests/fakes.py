@@ -34,11 +34,15 @@ from serve_app.contracts import (
     StageHealth,
     Table,
     TokenChunk,
+    TrialFailed,
+    TrialOutcome,
+    TrialRequest,
+    Tried,
     ValidSql,
     VerifiedExample,
     Violation,
 )
-from serve_app.errors import ConversationNotFound
+from serve_app.errors import ConversationNotFound, DatabaseUnavailable, PlumblineError
 from serve_app.pipeline import Stages
 
 ASKED_AT = datetime(2026, 5, 4, 9, 30, tzinfo=UTC)
@@ -180,15 +184,22 @@ class FakePromptBuilder:
         )
         self._interpret = interpret_with or (lambda output: SqlCandidate(sql=output))
         self.asked: list[tuple[Question, ConversationContext, tuple[str, str] | None]] = []
+        self.engines: list[str] = []
 
     async def build(
-        self, question: Question, context: ConversationContext, repair: tuple[str, str] | None = None
+        self,
+        question: Question,
+        context: ConversationContext,
+        repair: tuple[str, str] | None = None,
+        engine: str = "",
     ) -> BuiltPrompt:
         self.asked.append((question, context, repair))
-        return self._build(question, repair)
+        self.engines.append(engine)
+        built = self._build(question, repair)
+        return built.model_copy(update={"engine": engine}) if isinstance(built, Prompt) else built
 
-    async def interpret(self, prompt: Prompt, output: str) -> Interpretation:
-        return self._interpret(output)
+    async def interpret(self, prompt: Prompt, outputs: tuple[str, ...]) -> tuple[Interpretation, ...]:
+        return tuple(self._interpret(output) for output in outputs)
 
     async def health(self) -> StageHealth:
         return StageHealth(stage="prompt_builder", ok=True, detail="Ready.")
@@ -260,6 +271,11 @@ class FakeValidator:
         self.asked.append(sql)
         return self._verdict_of(sql)
 
+    async def validate_all(
+        self, statements: tuple[str, ...], caller: Caller
+    ) -> tuple[ValidSql | RejectedSql, ...]:
+        return tuple([await self.validate(sql, caller) for sql in statements])
+
     async def health(self) -> StageHealth:
         return StageHealth(stage="validator", ok=True, detail="Ready.")
 
@@ -275,6 +291,7 @@ class FakeExecutor:
         self._result_of = result_of or (lambda sql: make_result())
         self._gate = gate
         self.asked: list[ExecutionRequest] = []
+        self.tried: list[TrialRequest] = []
 
     async def run(self, request: ExecutionRequest) -> ExecutionResult:
         self.asked.append(request)
@@ -284,6 +301,33 @@ class FakeExecutor:
         if isinstance(result, Exception):
             raise result
         return result
+
+    async def trial(self, request: TrialRequest) -> tuple[TrialOutcome, ...]:
+        """Rows with the same text are equal; what ``result_of`` raises fails its own statement alone."""
+        self.tried.append(request)
+        if self._gate is not None:
+            await self._gate.wait()
+        return tuple(self._outcome(statement) for statement in request.statements)
+
+    def _outcome(self, statement: ValidSql) -> TrialOutcome:
+        result = self._result_of(statement.sql)
+        if isinstance(result, DatabaseUnavailable):
+            raise result
+        if isinstance(result, PlumblineError):
+            kinds = {"permission_denied": "denied", "execution_timeout": "timeout"}
+            kind = kinds.get(result.type, "failed")
+            return TrialFailed.model_validate(
+                {"kind": kind, "message": result.message, "detail": result.detail or result.message}
+            )
+        if isinstance(result, Exception):
+            raise result
+        return Tried(
+            digest=repr(sorted(map(repr, result.rows))),
+            order_digest=repr(result.rows) if statement.ordered else None,
+            row_count=result.row_count,
+            has_values=any(value is not None for row in result.rows for value in row),
+            result=None if result.truncated else result,
+        )
 
     async def schema(self, refresh: bool = False) -> SchemaSnapshot:
         table = Table(name="t", columns=(Column(name="n", type="integer", nullable=False),))

@@ -1,6 +1,9 @@
 """What the fixture of the running graph tells its tests."""
 
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
 
 from deployments.executor.embedded import EmbeddedDatabase
 
@@ -12,3 +15,21 @@ class Graph(NamedTuple):
 
     url: str
     database: EmbeddedDatabase
+
+
+def tiny_profile_file(folder: Path, name: str, **changes: Any) -> Path:
+    """The profile of a small random model that is asked as an instruction model is."""
+    # Imported late, so that collecting the tests does not cost seconds.
+    from tiny_models import tiny_profile
+
+    model = tiny_profile(
+        name=name,
+        prompt_profile="instruction",
+        prompt_format="chat",
+        context_tokens=16_384,
+        sampling={"max_new_tokens": 8, "temperature": 0.0},
+        **changes,
+    )
+    path = folder / f"{name}.yaml"
+    path.write_text(yaml.safe_dump(model.model_dump(mode="json")), encoding="utf-8")
+    return path

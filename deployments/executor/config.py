@@ -82,6 +82,15 @@ class ExecutorConfig(BaseModel):
         description="Rows beyond the returned ones are counted up to this total",
     )
     count_timeout_s: float = Field(default=2.0, gt=0.0, description="Time limit for counting them")
+    trial_rows: int = Field(
+        default=200,
+        ge=1,
+        le=100_000,
+        description="Rows by which candidate statements are compared; a result within them is not read again",
+    )
+    trial_timeout_s: float = Field(
+        default=1.0, gt=0.0, description="Time limit of one candidate statement while candidates are compared"
+    )
     time_zone: Annotated[str, AfterValidator(known_time_zone)] = Field(
         default="UTC", description="Time zone of CURRENT_DATE and of instants shown"
     )

@@ -7,7 +7,15 @@ from ray import serve
 from deployments.executor.config import ExecutorConfig
 from deployments.executor.embedded import EmbeddedPostgres
 from deployments.executor.executor import SqlExecutor
-from serve_app.contracts import ExecutionRequest, ExecutionResult, SchemaSnapshot, SemanticType, StageHealth
+from serve_app.contracts import (
+    ExecutionRequest,
+    ExecutionResult,
+    SchemaSnapshot,
+    SemanticType,
+    StageHealth,
+    TrialOutcome,
+    TrialRequest,
+)
 from serve_app.logging import configure_logging
 from serve_app.serving import DEPLOYMENT_DEFAULTS
 from serve_app.settings import load_settings
@@ -41,6 +49,9 @@ class Executor:
 
     async def run(self, request: ExecutionRequest) -> ExecutionResult:
         return await self._core.run(request)
+
+    async def trial(self, request: TrialRequest) -> tuple[TrialOutcome, ...]:
+        return await self._core.trial(request)
 
     async def schema(self, refresh: bool = False) -> SchemaSnapshot:
         return await self._core.schema(refresh)

@@ -1,34 +1,49 @@
 """Runs accepted SQL and reads the schema: the only holder of the target database's credentials."""
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import asyncpg
 
 from deployments.executor.config import ExecutorConfig
+from deployments.executor.digest import digest
 from deployments.executor.failures import NOT_SQL, as_plumbline_error
 from deployments.executor.formatting import column_infos, json_size_bytes, json_value
 from deployments.executor.introspection import read_schema
 from deployments.executor.pool import ConnectionPool, PooledConnection, milliseconds
 from deployments.executor.schema_cache import SchemaCache
 from serve_app.contracts import (
+    ColumnInfo,
     ExecutionRequest,
     ExecutionResult,
     SchemaSnapshot,
     SemanticType,
     StageHealth,
+    TrialFailed,
+    TrialOutcome,
+    TrialRequest,
+    Tried,
     ValidSql,
 )
-from serve_app.errors import ExecutionFailed, ExecutionTimeout, Overloaded, PlumblineError
+from serve_app.errors import (
+    DatabaseUnavailable,
+    ExecutionFailed,
+    ExecutionTimeout,
+    Overloaded,
+    PermissionDenied,
+    PlumblineError,
+)
 
 STAGE = "executor"
 # The server's own timeout comes first, since it names the cause; this margin is for the way there and back.
 DEADLINE_MARGIN_S = 1.0
 LARGEST_BATCH_ROWS = 500
 RETRY_AFTER_S = 2.0
+SET_STATEMENT_TIMEOUT = "SELECT set_config('statement_timeout', $1, true)"
 NO_COLUMNS = "The query returns no columns, so there is nothing to show. Ask for something to see."
 
 
@@ -49,6 +64,8 @@ class RowCollector:
 
     max_rows: int
     max_bytes: int
+    # The rows as the driver gave them, for whoever compares them.
+    raw: list[asyncpg.Record] | None = None
     rows: list[tuple[Any, ...]] = field(default_factory=list)
     bytes: int = 0
     fetched: int = 0
@@ -69,6 +86,8 @@ class RowCollector:
                 continue
             self.rows.append(row)
             self.bytes += size
+            if self.raw is not None:
+                self.raw.append(record)
 
     def next_batch(self) -> int:
         """Rows to ask for: few at first, then as many as fit the bytes left, judged by those seen."""
@@ -103,20 +122,23 @@ class SqlExecutor:
             ExecutionFailed, ExecutionTimeout, PermissionDenied, DatabaseUnavailable.
             Overloaded: too many statements wait already.
         """
-        if self._queries >= self._config.max_concurrent_queries + self._config.max_waiting_queries:
-            raise Overloaded(retry_after_s=RETRY_AFTER_S)
         timeout_s = min(request.timeout_s, self._config.statement_timeout_s)
-        self._queries += 1
-        try:
-            async with (
-                asyncio.timeout(timeout_s + DEADLINE_MARGIN_S + self._config.count_timeout_s),
-                self._slots,
-            ):
-                return await self._run(request.statement, timeout_s)
-        except TimeoutError as error:
-            raise ExecutionTimeout(detail=f"no answer within {timeout_s:g} s") from error
-        finally:
-            self._queries -= 1
+        async with self._slot(timeout_s + self._config.count_timeout_s):
+            return await self._run(request.statement, timeout_s)
+
+    async def trial(self, request: TrialRequest) -> tuple[TrialOutcome, ...]:
+        """Run statements on one connection, one after the other under the small limits; an outcome for each.
+
+        Raises:
+            DatabaseUnavailable, Overloaded; ExecutionTimeout: the server answered none of them in time.
+        """
+        timeout_s = min(request.timeout_s, self._config.statement_timeout_s)
+        async with self._slot(timeout_s):
+            try:
+                async with self._pool.transaction(timeout_s) as connection:
+                    return await self._trials(connection, request.statements, timeout_s)
+            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+                raise as_plumbline_error(error) from error
 
     async def schema(self, refresh: bool = False) -> SchemaSnapshot:
         """What the login role may see, at most ``schema_cache_ttl_s`` old.
@@ -148,6 +170,20 @@ class SqlExecutor:
     async def close(self) -> None:
         await self._pool.close()
 
+    @contextlib.asynccontextmanager
+    async def _slot(self, timeout_s: float) -> AsyncIterator[None]:
+        """A place among the statements that run at the same time, and the time limit of what runs in it."""
+        if self._queries >= self._config.max_concurrent_queries + self._config.max_waiting_queries:
+            raise Overloaded(retry_after_s=RETRY_AFTER_S)
+        self._queries += 1
+        try:
+            async with asyncio.timeout(timeout_s + DEADLINE_MARGIN_S), self._slots:
+                yield
+        except TimeoutError as error:
+            raise ExecutionTimeout(detail=f"no answer within {timeout_s:g} s") from error
+        finally:
+            self._queries -= 1
+
     def _figures(self) -> dict[str, float | int | str | bool | None]:
         return {**self._pool.figures(), "schema_age_s": self._schema.age_s()}
 
@@ -161,17 +197,11 @@ class SqlExecutor:
 
     async def _run(self, statement: ValidSql, timeout_s: float) -> ExecutionResult:
         started = time.monotonic()
+        collector = RowCollector(self._config.display_rows, self._config.max_result_bytes)
         try:
             async with self._pool.transaction(timeout_s) as connection:
                 async with asyncio.timeout(timeout_s + DEADLINE_MARGIN_S):
-                    prepared = await connection.prepare(sendable(statement.sql))
-                    if prepared.get_parameters():
-                        raise ExecutionFailed(NOT_SQL, detail="the statement has parameters")
-                    columns = column_infos(prepared.get_attributes(), self._semantics)
-                    cursor = await prepared.cursor()
-                    collector = await self._collect(cursor)
-                if not columns:
-                    raise ExecutionFailed(NO_COLUMNS, detail="the statement returns no columns")
+                    columns, cursor = await self._read(connection, statement, collector)
                 total = await self._total(connection, cursor, collector, statement)
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, ValueError, OverflowError) as error:
             raise as_plumbline_error(error) from error
@@ -188,16 +218,95 @@ class SqlExecutor:
             execution_ms=(time.monotonic() - started) * 1000,
         )
 
-    async def _collect(self, cursor: "asyncpg.cursor.Cursor[Any]") -> RowCollector:
+    async def _trials(
+        self, connection: PooledConnection, statements: tuple[ValidSql, ...], timeout_s: float
+    ) -> tuple[TrialOutcome, ...]:
+        """Each within the small limit; what the others leave of the whole time is a bound too."""
+        ends = time.monotonic() + timeout_s
+        outcomes: list[TrialOutcome] = []
+        for statement in statements:
+            left_s = min(self._config.trial_timeout_s, ends - time.monotonic())
+            outcomes.append(
+                await self._trial(connection, statement, left_s)
+                if left_s > 0
+                else TrialFailed(
+                    kind="timeout", message=ExecutionTimeout().message, detail="no time was left"
+                )
+            )
+        return tuple(outcomes)
+
+    async def _trial(
+        self, connection: PooledConnection, statement: ValidSql, timeout_s: float
+    ) -> TrialOutcome:
+        try:
+            # A savepoint: a statement that fails leaves the transaction to the others.
+            async with connection.transaction():
+                await connection.fetchval(SET_STATEMENT_TIMEOUT, milliseconds(timeout_s))
+                return await self._tried(connection, statement)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, ValueError, OverflowError) as error:
+            failure = as_plumbline_error(error)
+        except ExecutionFailed as error:
+            failure = error
+        if isinstance(failure, DatabaseUnavailable):
+            raise failure
+        kind: Literal["failed", "denied", "timeout"] = "failed"
+        if isinstance(failure, PermissionDenied | ExecutionTimeout):
+            kind = "denied" if isinstance(failure, PermissionDenied) else "timeout"
+        return TrialFailed(kind=kind, message=failure.message, detail=failure.detail or failure.message)
+
+    async def _tried(self, connection: PooledConnection, statement: ValidSql) -> Tried:
+        started = time.monotonic()
+        rows = min(self._config.trial_rows, self._config.display_rows)
+        collector = RowCollector(rows, self._config.max_result_bytes, raw=[])
+        columns, _ = await self._read(connection, statement, collector)
+        found = digest([column.name for column in columns], [tuple(record) for record in collector.raw or ()])
+        complete = collector.truncated_by is None and not (
+            statement.cap_applied and collector.fetched >= statement.row_cap
+        )
+        return Tried(
+            digest=found.rows,
+            order_digest=found.sequence if statement.ordered and len(collector.rows) > 1 else None,
+            row_count=len(collector.rows),
+            has_values=any(value is not None for row in collector.rows for value in row),
+            result=ExecutionResult(
+                columns=columns,
+                rows=tuple(collector.rows),
+                row_count=len(collector.rows),
+                total_count=collector.fetched,
+                truncated=False,
+                execution_ms=(time.monotonic() - started) * 1000,
+            )
+            if complete
+            else None,
+        )
+
+    async def _read(
+        self, connection: PooledConnection, statement: ValidSql, collector: RowCollector
+    ) -> "tuple[tuple[ColumnInfo, ...], asyncpg.cursor.Cursor[Any]]":
+        """Fill the collector; the statement's columns, and the cursor behind the last row fetched.
+
+        Raises:
+            ExecutionFailed: it has parameters or gives no columns.
+        """
+        prepared = await connection.prepare(sendable(statement.sql))
+        if prepared.get_parameters():
+            raise ExecutionFailed(NOT_SQL, detail="the statement has parameters")
+        columns = column_infos(prepared.get_attributes(), self._semantics)
+        cursor = await prepared.cursor()
+        await self._collect(cursor, collector)
+        # Only now: what writes gives no columns either, and the server names that fault.
+        if not columns:
+            raise ExecutionFailed(NO_COLUMNS, detail="the statement returns no columns")
+        return columns, cursor
+
+    async def _collect(self, cursor: "asyncpg.cursor.Cursor[Any]", collector: RowCollector) -> None:
         """Fetch until the result ends or one row more than may be shown is seen."""
-        collector = RowCollector(self._config.display_rows, self._config.max_result_bytes)
         while collector.truncated_by is None:
             wanted = collector.next_batch()
             records = await cursor.fetch(wanted)
             collector.add(records)
             if len(records) < wanted:
                 break
-        return collector
 
     async def _total(
         self,
@@ -225,7 +334,7 @@ class SqlExecutor:
         """Move on without fetching. Running out of time costs the total, not the rows."""
         limit = milliseconds(self._config.count_timeout_s)
         try:
-            await connection.fetchval("SELECT set_config('statement_timeout', $1, true)", limit)
+            await connection.fetchval(SET_STATEMENT_TIMEOUT, limit)
             return await cursor.forward(at_most)
         except asyncpg.QueryCanceledError:
             return None

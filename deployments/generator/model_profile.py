@@ -6,6 +6,7 @@ from typing import Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from serve_app.confidence import CALIBRATION_FILE, Thresholds
 from serve_app.contracts import ProfileName, SamplingParams
 from serve_app.errors import ConfigurationError
 
@@ -50,6 +51,14 @@ class ModelProfile(BaseModel):
     sampling: SamplingParams = Field(
         default=SamplingParams(), description="Parameters when the settings say nothing else"
     )
+    confidence: Thresholds = Field(
+        default=Thresholds(), description="How sure its answers have to be; needs a calibration"
+    )
+    calibration: Path | None = Field(
+        default=None,
+        description="Fitted by `plumbline eval --calibrate`; relative to the profile's file; null: "
+        f"{CALIBRATION_FILE} in the model's folder, if it is there",
+    )
     skip_special_tokens: bool = Field(
         default=True, description="Leave control tokens out of the returned text"
     )
@@ -68,6 +77,14 @@ class ModelProfile(BaseModel):
         return str(self.folder) if self.folder is not None else str(self.model_id)
 
     @property
+    def calibration_file(self) -> Path | None:
+        """Where the calibration is, or None if the model has none."""
+        if self.calibration is not None or self.folder is None:
+            return self.calibration
+        own = self.folder / CALIBRATION_FILE
+        return own if own.is_file() else None
+
+    @property
     def is_local(self) -> bool:
         return self.folder is not None
 
@@ -82,6 +99,8 @@ class ModelProfile(BaseModel):
                 "folder": folder if local else None,
                 "model_id": None if local else model,
                 "revision": None,
+                # Fitted on another model's answers.
+                "calibration": None,
             }
         if quantization is not None:
             values["quantization"] = quantization
@@ -89,7 +108,7 @@ class ModelProfile(BaseModel):
 
 
 def load_profile(path: Path) -> ModelProfile:
-    """Read a profile; a relative ``folder`` is taken from the file's own folder.
+    """Read a profile; its relative paths are taken from the file's own folder.
 
     Raises:
         ConfigurationError: the file is missing, is no YAML mapping, or has a wrong or unknown key.
@@ -102,8 +121,9 @@ def load_profile(path: Path) -> ModelProfile:
         raise ConfigurationError(f"The model profile {path} is not valid YAML.", detail=str(error)) from error
     if not isinstance(values, dict):
         raise ConfigurationError(f"The model profile {path} must be a mapping of keys to values.")
-    if values.get("folder") is not None:
-        values["folder"] = path.parent / Path(str(values["folder"])).expanduser()
+    for name in ("folder", "calibration"):
+        if values.get(name) is not None:
+            values[name] = path.parent / Path(str(values[name])).expanduser()
     try:
         return ModelProfile.model_validate(values)
     except ValidationError as error:

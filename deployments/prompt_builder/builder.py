@@ -1,13 +1,15 @@
 """The prompt builder's core: a fresh schema, and a profile that speaks its model's language both ways."""
 
 import asyncio
+import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
 from deployments.prompt_builder.verified.answers import VerifiedAnswers
 from serve_app.contracts import (
     BuiltPrompt,
+    CannotAnswer,
     ConversationContext,
     Interpretation,
     Prompt,
@@ -17,6 +19,9 @@ from serve_app.contracts import (
     StageHealth,
 )
 from serve_app.errors import InvalidRequest, PlumblineError
+
+_log = logging.getLogger("plumbline.prompt_builder")
+_UNREADABLE = "I could not turn that into a query. Try asking it in other words."
 
 SchemaSource = Callable[[], Awaitable[SchemaSnapshot]]
 
@@ -45,9 +50,12 @@ class PromptBuilderCore:
         schema_reuse_s: float = 30.0,
         verified: VerifiedAnswers | None = None,
         clock: Callable[[], float] = time.monotonic,
+        later: Mapping[str, PromptProfile] | None = None,
     ) -> None:
+        """``later``: the profiles of the cascade's further engines, by the engine's name."""
         self._schema_source = schema_source
         self._profile = profile
+        self._later = dict(later or {})
         self._schema_reuse_s = schema_reuse_s
         self._verified = verified
         self._clock = clock
@@ -56,9 +64,13 @@ class PromptBuilderCore:
         self._fetching = asyncio.Lock()
 
     async def build(
-        self, question: Question, context: ConversationContext, repair: tuple[str, str] | None = None
+        self,
+        question: Question,
+        context: ConversationContext,
+        repair: tuple[str, str] | None = None,
+        engine: str = "",
     ) -> BuiltPrompt:
-        """Build the prompt. ``repair`` is (rejected SQL, reason) of the attempt before.
+        """Build an engine's prompt. ``repair`` is (rejected SQL, reason) of the attempt before.
 
         Raises:
             InvalidRequest: the question is empty or too long for the model.
@@ -67,8 +79,11 @@ class PromptBuilderCore:
         if not question.text.strip():
             raise InvalidRequest("The question is empty. Ask something about your data.")
         cached = self._schema_is_fresh()
-        built = await self._profile.build(question, context, await self._current_schema(), repair)
-        return built.model_copy(update={"schema_cached": cached}) if isinstance(built, Prompt) else built
+        profile = self._later.get(engine, self._profile)
+        built = await profile.build(question, context, await self._current_schema(), repair)
+        if not isinstance(built, Prompt):
+            return built
+        return built.model_copy(update={"schema_cached": cached, "engine": engine})
 
     async def propose(self, question: Question, context: ConversationContext) -> Proposal | None:
         """The statement of a verified example of the question's shape; None if there is none.
@@ -80,8 +95,11 @@ class PromptBuilderCore:
             return None
         return await self._verified.propose(question, context, await self._current_schema())
 
-    async def interpret(self, prompt: Prompt, output: str) -> Interpretation:
-        return await self._profile.interpret(prompt, output, await self._current_schema())
+    async def interpret(self, prompt: Prompt, outputs: tuple[str, ...]) -> tuple[Interpretation, ...]:
+        """What an engine's outputs for its prompt mean, each by itself."""
+        profile = self._later.get(prompt.engine, self._profile)
+        schema = await self._current_schema()
+        return tuple([await _meaning(profile, prompt, output, schema) for output in outputs])
 
     async def health(self) -> StageHealth:
         try:
@@ -110,3 +128,16 @@ class PromptBuilderCore:
 
     def _schema_is_fresh(self) -> bool:
         return self._schema is not None and self._clock() - self._fetched_at < self._schema_reuse_s
+
+
+async def _meaning(
+    profile: PromptProfile, prompt: Prompt, output: str, schema: SchemaSnapshot
+) -> Interpretation:
+    """A text that a reader stumbles over is its own failure, not that of the other candidates."""
+    try:
+        return await profile.interpret(prompt, output, schema)
+    except PlumblineError:
+        raise
+    except Exception:
+        _log.exception("an output could not be read; it counts as no query")
+        return CannotAnswer(reason="uncompilable", message=_UNREADABLE)

@@ -1,5 +1,6 @@
 """The PromptBuilder deployment."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,41 +32,52 @@ from serve_app.settings.tree import LoggingSettings
 
 
 class PromptBuilder:
-    """Question to prompt and output to SQL, in the words of the model profile."""
+    """Question to prompt and output to SQL, in the words of each engine's model profile."""
 
     def __init__(
         self,
-        config: PromptConfig,
+        configs: Mapping[str, PromptConfig],
         domain_folder: Path,
         executor: "DeploymentHandle[Any]",
-        generator: "DeploymentHandle[Any]",
+        generators: "Mapping[str, DeploymentHandle[Any]]",
         conversations: "DeploymentHandle[Any]",
         logs: LoggingSettings,
     ) -> None:
+        """``configs`` and ``generators`` are those of the engines, by name and in their order."""
         configure_logging(logs.level, logs.file, "PromptBuilder")
         pack = load_domain(domain_folder)
+        first = next(iter(configs))
         library = ExampleLibrary(
             load_examples(domain_folder / "examples.jsonl"),
             ConversationsHandle(conversations).verified,
-            config.verified_reuse_s,
+            configs[first].verified_reuse_s,
         )
+        profiles = {
+            name: make_profile(config, pack, library, GeneratorHandle(generators[name]))
+            for name, config in configs.items()
+        }
         self._core = PromptBuilderCore(
             ExecutorHandle(executor).schema,
-            make_profile(config, pack, library, GeneratorHandle(generator)),
-            config.schema_reuse_s,
+            profiles.pop(first),
+            configs[first].schema_reuse_s,
             VerifiedAnswers(pack, library),
+            later=profiles,
         )
 
     async def build(
-        self, question: Question, context: ConversationContext, repair: tuple[str, str] | None = None
+        self,
+        question: Question,
+        context: ConversationContext,
+        repair: tuple[str, str] | None = None,
+        engine: str = "",
     ) -> BuiltPrompt:
-        return await self._core.build(question, context, repair)
+        return await self._core.build(question, context, repair, engine)
 
     async def propose(self, question: Question, context: ConversationContext) -> Proposal | None:
         return await self._core.propose(question, context)
 
-    async def interpret(self, prompt: Prompt, output: str) -> Interpretation:
-        return await self._core.interpret(prompt, output)
+    async def interpret(self, prompt: Prompt, outputs: tuple[str, ...]) -> tuple[Interpretation, ...]:
+        return await self._core.interpret(prompt, outputs)
 
     async def health(self) -> StageHealth:
         return await self._core.health()

@@ -26,6 +26,11 @@ class SqlValidator:
     async def validate(self, sql: str, caller: Caller) -> ValidSql | RejectedSql:
         return await self._core.validate(sql, caller)
 
+    async def validate_all(
+        self, statements: tuple[str, ...], caller: Caller
+    ) -> tuple[ValidSql | RejectedSql, ...]:
+        return await self._core.validate_all(statements, caller)
+
     async def health(self) -> StageHealth:
         return await self._core.health()
 

@@ -88,7 +88,14 @@ class Validator:
             _stop_on(_apply(rules, statement))
         cap = min(rights.row_cap or self.config.row_cap, self.config.row_cap)
         applied = apply_row_cap(tree, cap)
-        return ValidSql(sql=_text_of(tree), tables=_tables(statement), row_cap=cap, cap_applied=applied)
+        return ValidSql(
+            sql=_text_of(tree),
+            tables=_tables(statement),
+            row_cap=cap,
+            cap_applied=applied,
+            # Of what runs: where the cap had to go around an ORDER BY, the order is no part of it any more.
+            ordered=bool(tree.stmts[0].stmt.select_stmt.sort_clause),
+        )
 
     def _read(self, source: Source, tree: Node, rights: Rights) -> ParsedStatement:
         select = single_select(tree)
@@ -164,6 +171,12 @@ class SqlValidatorCore:
         verdict = self._validator.validate(sql, caller.policy, schema)
         self._verdicts["accepted" if isinstance(verdict, ValidSql) else verdict.first.rule] += 1
         return verdict
+
+    async def validate_all(
+        self, statements: tuple[str, ...], caller: Caller
+    ) -> tuple[ValidSql | RejectedSql, ...]:
+        """The verdicts on several statements, in one call; errors as in `validate`."""
+        return tuple([await self.validate(sql, caller) for sql in statements])
 
     async def health(self) -> StageHealth:
         figures: dict[str, float | int | str | bool | None] = {

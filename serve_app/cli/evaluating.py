@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from serve_app.cli.calibrating import print_reliability, write_calibration
 from serve_app.cli.output import EXIT_FAILED, fail, note, result
 
 if TYPE_CHECKING:
@@ -45,6 +46,14 @@ def evaluate(
         typer.Option(min=0, max=100, help="Exit code 1 if fewer percent are right over all files."),
     ] = None,
     timeout: Annotated[float, typer.Option(min=1, help="Seconds to wait for one answer.")] = 120.0,
+    calibrate: Annotated[
+        Path | None,
+        typer.Option(
+            dir_okay=False,
+            help="Fit the confidence on these answers and write it there, e.g. beside the model's weights. "
+            "Use questions that the model was not trained on.",
+        ),
+    ] = None,
 ) -> None:
     """Score a running server by the rows of its statements.
 
@@ -65,6 +74,8 @@ def evaluate(
         loaded.append(("verified examples", _verified_items()))
     if not loaded:
         fail("give files of questions, or --verified")
+    if calibrate is not None and not calibrate.resolve().parent.is_dir():
+        fail(f"{calibrate} cannot be written: its folder does not exist")
     base, dsn = _targets(url, database_url)
     try:
         scored = [
@@ -75,12 +86,15 @@ def evaluate(
         fail(str(error), EXIT_FAILED)
     reports = [make_report(name, results) for (name, _), results in zip(loaded, scored, strict=True)]
     if as_json:
-        result(json.dumps({"url": base, "files": [report.model_dump() for report in reports]}, indent=1))
+        result(json.dumps({"url": base, "files": [_as_json(report) for report in reports]}, indent=1))
     else:
         for report in reports:
             _print_report(report, failures)
+            print_reliability(report.results)
     if all(result.failure == "unreachable" for results in scored for result in results):
         fail(f"nothing answers at {base}; start it with `plumbline up`", EXIT_FAILED)
+    if calibrate is not None:
+        write_calibration(calibrate, reports)
     if at_least is not None and overall(reports).percent < at_least:
         fail(f"{overall(reports).percent:.1f} % are right, {at_least:g} % were asked for", EXIT_FAILED)
 
@@ -104,6 +118,13 @@ def _verified_items() -> "tuple[Item, ...]":
     if len(items) < len(examples):
         note(f"left out: {len(examples) - len(items)} pairs that belong to one organization")
     return items
+
+
+def _as_json(report: "Report") -> dict[str, object]:
+    from serve_app.evaluation.calibration import reliability
+
+    table = reliability(report.results)
+    return {**report.model_dump(), "reliability": table.model_dump() if table else None}
 
 
 def _targets(url: str | None, database_url: str | None) -> tuple[str, str]:

@@ -5,7 +5,9 @@ import time
 from typing import Any, Literal
 
 import httpx
+from pydantic import ValidationError
 
+from serve_app.confidence import Features
 from serve_app.evaluation.items import EvalModel
 
 # Overload is part of serving, not of answering: wait as told and ask again, so often.
@@ -23,6 +25,9 @@ class Reply(EvalModel):
     text: str | None = None
     error_type: str | None = None
     conversation_id: str | None = None
+    model: str | None = None
+    confidence: float | None = None
+    features: Features | None = None
     latency_ms: float
 
 
@@ -72,11 +77,15 @@ def _reply(response: httpx.Response, latency_ms: float) -> Reply:
         body = None
     if not isinstance(body, dict) or "success" not in body:
         return Reply(kind="error", error_type=f"http_{response.status_code}", latency_ms=latency_ms)
+    metadata = body.get("metadata") or {}
     reply = Reply(
         kind="answer",
         sql=body.get("sql"),
         text=body.get("answer"),
         conversation_id=body.get("conversation_id"),
+        model=metadata.get("model"),
+        confidence=metadata.get("confidence"),
+        features=_features(metadata.get("features")),
         latency_ms=latency_ms,
     )
     if body.get("clarification"):
@@ -85,3 +94,11 @@ def _reply(response: httpx.Response, latency_ms: float) -> Reply:
         failed = {"kind": "error", "error_type": error.get("type"), "text": error.get("message")}
         return reply.model_copy(update=failed)
     return reply if body.get("data") is not None else reply.model_copy(update={"kind": "refusal"})
+
+
+def _features(told: Any) -> Features | None:
+    """None as well if the server speaks of other features: they can calibrate nothing here."""
+    try:
+        return Features.model_validate(told)
+    except ValidationError:
+        return None

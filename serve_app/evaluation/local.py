@@ -1,105 +1,137 @@
-"""Asking a model in this process: the way of a question without HTTP, stages or checks of the statement."""
+"""Asking a model in this process: the way of a question over plain stages, without HTTP and Ray."""
 
 import time
 import uuid
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 from deployments.generator.engine import Engine
-from deployments.prompt_builder.builder import PromptProfile
+from deployments.prompt_builder.builder import PromptBuilderCore, PromptProfile
 from serve_app.contracts import (
     Caller,
-    CannotAnswer,
-    Clarification,
     ConversationContext,
     Exchange,
+    Feedback,
+    Generation,
     GenerationRequest,
-    Interpretation,
-    Prompt,
+    NumberedExchange,
     Question,
-    SamplingParams,
     SchemaSnapshot,
+    StageHealth,
+    TokenChunk,
+    VerifiedExample,
 )
-from serve_app.errors import PlumblineError
+from serve_app.errors import InvalidRequest, PlumblineError
 from serve_app.evaluation.client import Reply
+from serve_app.pipeline import EnginePlan, PipelineLimits, Stages, answer
+from serve_app.stages import Executor, SqlValidator
+from serve_app.trace import Trace
 
 TIMEOUT_S = 60.0
+USER = Caller(user_id="evaluation")
 
 
 class LocalEndpoint:
-    """A prompt profile and an engine behind the same call as a server's `Endpoint`."""
+    """A prompt profile and an engine behind the same call as a server's `Endpoint`.
+
+    Candidates are checked, tried and chosen as a server does it.
+    """
 
     def __init__(
-        self, profile: PromptProfile, engine: Engine, schema: SchemaSnapshot, sampling: SamplingParams
+        self,
+        profile: PromptProfile,
+        engine: Engine,
+        schema: SchemaSnapshot,
+        plan: EnginePlan,
+        validator: SqlValidator,
+        executor: Executor,
     ) -> None:
-        self._profile = profile
-        self._engine = engine
-        self._schema = schema
-        self._sampling = sampling
-        self._conversations: dict[str, tuple[Exchange, ...]] = {}
+        async def known_schema() -> SchemaSnapshot:
+            return schema
+
+        self._stages = Stages(
+            _Memory(), PromptBuilderCore(known_schema, profile), _Local(engine), validator, executor
+        )
+        # What a model gets wrong is measured, not repaired or asked again.
+        self._limits = PipelineLimits(max_retries=0, generation_timeout_s=TIMEOUT_S, engines=(plan,))
 
     async def ask(self, question: str, conversation_id: str | None = None) -> Reply:
         started = time.perf_counter()
         conversation = conversation_id or uuid.uuid4().hex
-        past = self._conversations.get(conversation, ())
         asked = Question(
             text=question,
-            caller=Caller(user_id="evaluation"),
+            caller=USER,
             request_id=uuid.uuid4().hex,
             conversation_id=conversation,
             asked_at=datetime.now(UTC),
         )
-        context = ConversationContext(conversation_id=conversation, exchanges=past, total_exchanges=len(past))
+        trace = Trace(asked)
+        reply = Reply(kind="answer", conversation_id=conversation, latency_ms=0.0)
         try:
-            outcome = await self._outcome(asked, context)
+            found = await answer(asked, self._stages, self._limits, trace)
         except PlumblineError as error:
-            outcome = error
-        exchange, reply = _told(asked, outcome, conversation, (time.perf_counter() - started) * 1000)
-        self._conversations[conversation] = (*past, exchange)
-        return reply
+            told: dict[str, object] = {"kind": "error", "error_type": error.type, "text": error.message}
+        else:
+            told = {"kind": found.kind, "text": found.sentence, "sql": found.sql}
+        told |= {"model": trace.model, "confidence": trace.confidence, "features": trace.features}
+        return reply.model_copy(update=told | {"latency_ms": (time.perf_counter() - started) * 1000})
 
-    async def _outcome(
-        self, question: Question, context: ConversationContext
-    ) -> Interpretation | Clarification | PlumblineError:
-        """The first candidate that is a statement, unless the best says that it is out of scope."""
-        built = await self._profile.build(question, context, self._schema, None)
-        if not isinstance(built, Prompt):
-            return built
-        request = GenerationRequest(
-            request_id=question.request_id,
-            turns=built.turns,
-            text=built.text,
-            params=self._sampling,
-            timeout_s=TIMEOUT_S,
+
+class _Memory:
+    """Conversations in this process, for one user; all of an exchange's past is its context."""
+
+    def __init__(self) -> None:
+        self._past: dict[str, tuple[Exchange, ...]] = {}
+
+    async def context(self, question: Question, limit: int) -> ConversationContext:
+        conversation_id = question.conversation_id or question.request_id
+        past = self._past.get(conversation_id, ())
+        return ConversationContext(
+            conversation_id=conversation_id, exchanges=past[-limit:], total_exchanges=len(past)
         )
-        generation = await self._engine.submit(request)
-        readings = [
-            await self._profile.interpret(built, text.text, self._schema) for text in generation.texts
-        ]
-        if isinstance(readings[0], CannotAnswer) and readings[0].reason == "out_of_scope":
-            return readings[0]
-        return next((r for r in readings if not isinstance(r, CannotAnswer)), readings[0])
+
+    async def remember(self, conversation_id: str, caller: Caller, exchange: Exchange) -> int:
+        past = self._past.get(conversation_id, ())
+        self._past[conversation_id] = (*past, exchange)
+        return len(past)
+
+    async def clear(self, conversation_id: str, caller: Caller) -> None:
+        self._past.pop(conversation_id, None)
+
+    async def exchange(
+        self, conversation_id: str, caller: Caller, position: int | None
+    ) -> NumberedExchange | None:
+        past = self._past.get(conversation_id, ())
+        wanted = len(past) - 1 if position is None else position
+        return NumberedExchange(position=wanted, exchange=past[wanted]) if 0 <= wanted < len(past) else None
+
+    async def give_feedback(self, feedback: Feedback) -> None:
+        raise InvalidRequest("An evaluation takes no feedback.")
+
+    async def verified(self) -> tuple[VerifiedExample, ...]:
+        return ()
+
+    async def health(self) -> StageHealth:
+        return StageHealth(stage="conversations", ok=True, detail="In memory.")
 
 
-def _told(
-    question: Question,
-    outcome: Interpretation | Clarification | PlumblineError,
-    conversation: str,
-    latency_ms: float,
-) -> tuple[Exchange, Reply]:
-    """What the conversation keeps and what the caller hears."""
-    past = Exchange(question=question.text, at=question.asked_at)
-    reply = Reply(kind="answer", conversation_id=conversation, latency_ms=latency_ms)
-    match outcome:
-        case Clarification():
-            asked_back = {"kind": "clarification", "answer": outcome.question}
-            return past.model_copy(update=asked_back), reply.model_copy(
-                update={"kind": "clarification", "text": outcome.question}
-            )
-        case CannotAnswer():
-            refused = {"kind": "refusal", "text": outcome.message}
-            return past.model_copy(update={"kind": "refusal"}), reply.model_copy(update=refused)
-        case PlumblineError():
-            failed = {"kind": "error", "error_type": outcome.type, "text": outcome.message}
-            return past.model_copy(update={"kind": "error"}), reply.model_copy(update=failed)
-    meant = {"sql": outcome.sql, "query_spec": outcome.query_spec}
-    return past.model_copy(update=meant), reply.model_copy(update={"sql": outcome.sql})
+class _Local:
+    """An engine of this process as the Generator stage."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def generate(self, request: GenerationRequest) -> Generation:
+        return await self._engine.submit(request)
+
+    def stream(self, request: GenerationRequest) -> AsyncIterator[TokenChunk | Generation]:
+        return self._engine.stream(request)
+
+    async def count_tokens(self, texts: tuple[str, ...]) -> tuple[int, ...]:
+        return self._engine.count_tokens(texts)
+
+    async def cancel(self, request_id: str) -> None:
+        await self._engine.cancel(request_id)
+
+    async def health(self) -> StageHealth:
+        return self._engine.health()

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from serve_app.confidence import Features
 from serve_app.evaluation.client import Reply
 from serve_app.evaluation.golds import Comparison
 from serve_app.evaluation.items import (
@@ -44,6 +45,10 @@ class Scored(EvalModel):
     sql: str | None = None
     tags: tuple[str, ...] = ()
     difficulty: str | None = None
+    answered: bool = False
+    model: str | None = None
+    confidence: float | None = None
+    features: Features | None = None
     latency_ms: float
 
 
@@ -115,6 +120,10 @@ async def _turn(
         sql=reply.sql,
         tags=item.tags,
         difficulty=item.difficulty,
+        answered=reply.kind == "answer",
+        model=reply.model,
+        confidence=reply.confidence,
+        features=reply.features,
         latency_ms=reply.latency_ms,
     )
 
@@ -144,5 +153,9 @@ def _clarify(item: ClarifyItem, reply: Reply) -> Scored:
         sql=reply.sql,
         tags=(item.kind, *item.tags),
         difficulty=item.difficulty,
+        answered=reply.kind == "answer",
+        model=reply.model,
+        confidence=reply.confidence,
+        features=reply.features,
         latency_ms=reply.latency_ms,
     )

@@ -46,6 +46,11 @@ class ModelSettings(Section):
         min_length=1,
         description="Model profile, a file under configs/models/ (without .yaml) or a path to one",
     )
+    cascade: tuple[str, ...] = Field(
+        default=(),
+        description="Model profiles in the order in which they are asked, each only if those before are "
+        "not sure enough; empty: the one profile. Other settings of model and sampling are the last one's",
+    )
     name: str | None = Field(
         default=None,
         min_length=1,
@@ -64,6 +69,11 @@ class ModelSettings(Section):
     @classmethod
     def _profile_is_there(cls, profile: str) -> str:
         return _existing_config("models", profile)
+
+    @field_validator("cascade")
+    @classmethod
+    def _cascade_is_there(cls, cascade: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(_existing_config("models", profile) for profile in cascade)
 
     @model_validator(mode="after")
     def _finetuned_path_is_there(self) -> Self:

@@ -16,6 +16,7 @@ from serve_app.settings.registry import alternatives, leaves
 # Values that must name something real: one fixed right value each.
 REAL = {
     "model.profile": "mistral-7b-instruct",
+    "model.cascade": ["house", "mistral-7b-instruct"],
     "model.use_finetuned": "false",
     "database.url": "postgresql://u:p@h/d",
     "store.url": "postgresql://u:p@h/store",
@@ -56,6 +57,8 @@ def leaf_of(tree: Any, path: str) -> Any:
 
 
 def as_text(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return ",".join(value)
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

@@ -8,12 +8,11 @@ from pathlib import Path
 
 import httpx
 import pytest
-import yaml
 
 from deployments.executor.embedded import EmbeddedDatabase
 from serve_app.cli.instance import PROXY_PATIENCE
 from tests.cli_support import free_port
-from tests.serve_support import CONCURRENT, QUEUED, Graph
+from tests.serve_support import CONCURRENT, QUEUED, Graph, tiny_profile_file
 
 OBJECT_STORE_BYTES = 200 * 1024 * 1024
 APP = "plumbline"
@@ -24,20 +23,12 @@ def graph(sample_database: EmbeddedDatabase) -> Iterator[Graph]:
     # Imported late, so that collecting these tests does not cost seconds.
     import ray
     from ray import serve
-    from tiny_models import tiny_profile
 
     from serve_app.app import build_app
     from serve_app.app_args import AppArgs
 
     folder = Path(tempfile.mkdtemp(prefix="plumbline-serve-"))
-    profile = folder / "tiny.yaml"
-    model = tiny_profile(
-        prompt_profile="instruction",
-        prompt_format="chat",
-        context_tokens=16_384,
-        sampling={"max_new_tokens": 8, "temperature": 0.0},
-    )
-    profile.write_text(yaml.safe_dump(model.model_dump(mode="json")), encoding="utf-8")
+    profile = tiny_profile_file(folder, "tiny")
     settings = {
         "DATABASE_URL": sample_database.dsn,
         "LOG_FILE": str(folder / "log.jsonl"),
@@ -54,7 +45,8 @@ def graph(sample_database: EmbeddedDatabase) -> Iterator[Graph]:
     before = {name: os.environ.get(name) for name in settings}
     os.environ.update(settings)
     ray.init(
-        num_cpus=8,
+        # For bookkeeping alone: the graph and, for a while, that of the cascade beside it.
+        num_cpus=16,
         object_store_memory=OBJECT_STORE_BYTES,
         include_dashboard=False,
         _temp_dir=str(folder / "ray"),

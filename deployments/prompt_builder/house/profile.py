@@ -101,6 +101,7 @@ class HouseProfile:
             question=question.text,
             token_count=tokens,
             links=form.links,
+            unknown_words=view.linker.unknown_words(linked.text),
             context_used=int(form.has_previous),
             truncation=truncation,
             schema_fingerprint=schema.fingerprint,
@@ -125,7 +126,8 @@ class HouseProfile:
             sql = compile_spec(spec, prompt.links, view.context)
         except (CompileError, RecursionError):
             return CannotAnswer(reason="uncompilable", message=_NOT_UNDERSTOOD)
-        return SqlCandidate(sql=sql, query_spec=dump_meaning(Meaning(spec, prompt.links)))
+        meaning = dump_meaning(Meaning(spec, prompt.links))
+        return SqlCandidate(sql=sql, query_spec=meaning, unused=_unused(spec, prompt))
 
     def _unused_name(self, spec: QuerySpec, prompt: Prompt) -> Link | None:
         """A name that the question surely says and the answer leaves out: its rows would be of all."""
@@ -163,6 +165,12 @@ def _form(
         form = PromptForm(linked.text, linked.links)
     dropped = previous is not None and not form.has_previous
     return form, ("the question before",) if dropped else ()
+
+
+def _unused(spec: QuerySpec, prompt: Prompt) -> tuple[str, ...]:
+    """What the linker found in the question itself and the specification does without."""
+    used = set(used_placeholders(spec))
+    return tuple(link.text for link in prompt.links if link.span != (0, 0) and link.placeholder not in used)
 
 
 def _plural(terms: tuple[str, ...], plurals: tuple[str, ...]) -> str:

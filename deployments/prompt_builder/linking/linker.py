@@ -1,5 +1,6 @@
 """The linker: a question's names, dates and amounts become typed placeholders."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
@@ -38,6 +39,9 @@ _MAX_QUESTION_CHARS: Final = 4000
 # Words of questions, each a few hundred bytes with its reading; a longer one is not worth keeping.
 _WORDS_CACHED: Final = 50_000
 _LONGEST_CACHED_CHARS: Final = 40
+# Shorter ones are particles and abbreviations more often than words nobody knows.
+_SHORTEST_UNKNOWN: Final = 4
+_PLACEHOLDERS: Final = re.compile(r"<[^<>]*>")
 
 
 class Linker:
@@ -71,6 +75,14 @@ class Linker:
         """Resolve what the question names; ``today`` decides undated months and weekdays."""
         words = self._words(question[:_MAX_QUESTION_CHARS])
         return render(question, words, self._matches(words, today), today)
+
+    def unknown_words(self, linked: str) -> int:
+        """Words of a linked question's text that no vocabulary holds and nothing resolved."""
+        words = self._pattern.findall(_PLACEHOLDERS.sub(" ", linked))
+        return sum(
+            len(word) >= _SHORTEST_UNKNOWN and word.isalpha() and not self._speller.knows(word)
+            for word in words
+        )
 
     # words
 

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from deployments.executor.embedded import EmbeddedDatabase
+from serve_app.confidence import FEATURES, load_calibration
 from tests.cli_support import Cli, Server
 
 pytestmark = pytest.mark.postgres
@@ -118,3 +119,61 @@ def test_every_verified_example_is_asked(
     assert "pack:2 [wrong_rows] All firms?" in ended.out
     assert "left out: 1 pairs that belong to one organization" in ended.err
     assert [body["query"] for _, body in server.asked] == ["All jobs?", "All firms?"]
+
+
+def with_confidence(sql: str, confidence: float) -> dict[str, object]:
+    features = dict.fromkeys(FEATURES, 0.0)
+    metadata = {"model": "house", "confidence": confidence, "features": features}
+    return {**answering(sql), "metadata": metadata}
+
+
+def test_the_reliability_of_the_confidence_is_printed_and_in_the_json(
+    cli: Cli, server: Server, questions: Path, sample_database: EmbeddedDatabase
+) -> None:
+    server.body = with_confidence("SELECT count(*) FROM vendors", 0.8)
+    target = ["eval", str(questions), "--url", server.url, "--database-url", sample_database.dsn]
+    printed = cli(*target).out
+    assert "confidence of 2 answers: Brier score 0.340, expected calibration error 0.300" in printed
+    assert "answered from" in printed
+    table = json.loads(cli(*target, "--json").out)["files"][0]["reliability"]
+    assert table["bins"] == [{"low": 0.75, "high": 0.9, "answers": 2, "right": 1, "mean_confidence": 0.8}]
+
+
+def test_too_few_answers_to_calibrate_on_are_told_and_write_nothing(
+    cli: Cli, server: Server, questions: Path, sample_database: EmbeddedDatabase, tmp_path: Path
+) -> None:
+    server.body = with_confidence("SELECT count(*) FROM vendors", 0.8)
+    target = ["eval", str(questions), "--url", server.url, "--database-url", sample_database.dsn]
+    file = tmp_path / "calibration.json"
+    ended = cli(*target, "--calibrate", str(file))
+    assert ended.code == 1
+    assert "1 right and 1 wrong answers with features are too few" in ended.err
+    assert not file.exists()
+    nowhere = cli(*target, "--calibrate", str(tmp_path / "no" / "file.json"))
+    assert nowhere.code == 2
+    assert "its folder does not exist" in nowhere.err
+
+
+def test_a_calibration_is_written_as_the_profile_reads_it(
+    cli: Cli, server: Server, sample_database: EmbeddedDatabase, tmp_path: Path
+) -> None:
+    items = [
+        {
+            "id": str(i),
+            "question": "q",
+            "gold": [f"SELECT count(*) FROM {'vendors' if i % 2 else 'projects'}"],
+        }
+        for i in range(20)
+    ]
+    file = tmp_path / "many.jsonl"
+    file.write_text("\n".join(map(json.dumps, items)), encoding="utf-8")
+    server.body = with_confidence("SELECT count(*) FROM vendors", 0.8)
+    out = tmp_path / "calibration.json"
+    ended = cli(
+        *("eval", str(file), "--url", server.url, "--database-url", sample_database.dsn),
+        *("--calibrate", str(out)),
+    )
+    assert ended.code == 0
+    assert "confidence fitted on 20 answers, 10 of them right" in ended.err
+    fitted = load_calibration(out)
+    assert (fitted.model, fitted.data, fitted.intercept) == ("house", ("many.jsonl",), 0.0)

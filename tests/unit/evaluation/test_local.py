@@ -1,6 +1,7 @@
 from typing import Any
 
 import pytest
+from fakes import FakeExecutor, FakeValidator, make_result
 
 from serve_app.contracts import (
     BuiltPrompt,
@@ -14,12 +15,12 @@ from serve_app.contracts import (
     MemoryUsage,
     Prompt,
     Question,
-    SamplingParams,
     SchemaSnapshot,
     SqlCandidate,
 )
 from serve_app.errors import GenerationTimeout, PlumblineError
 from serve_app.evaluation.local import LocalEndpoint
+from serve_app.pipeline import EnginePlan
 from tests.prompt_cases import SAMPLE_SCHEMA
 
 
@@ -70,13 +71,31 @@ class EngineFake:
         )
 
 
-def make_endpoint(profile: ProfileFake, engine: EngineFake) -> LocalEndpoint:
-    return LocalEndpoint(profile, engine, SAMPLE_SCHEMA, SamplingParams())  # type: ignore[arg-type]
+def make_endpoint(
+    profile: ProfileFake, engine: EngineFake, executor: FakeExecutor | None = None
+) -> LocalEndpoint:
+    return LocalEndpoint(
+        profile,
+        engine,  # type: ignore[arg-type]
+        SAMPLE_SCHEMA,
+        EnginePlan(),
+        FakeValidator(),
+        executor or FakeExecutor(),
+    )
 
 
 async def test_the_first_candidate_with_a_meaning_is_the_answer() -> None:
     reply = await make_endpoint(ProfileFake(), EngineFake("garbled", "SELECT 1")).ask("how many?")
     assert (reply.kind, reply.sql) == ("answer", "SELECT 1")
+
+
+async def test_candidates_are_chosen_by_their_rows_as_a_server_does_it() -> None:
+    executor = FakeExecutor(lambda sql: make_result([(1 if sql == "SELECT 1" else 2,)]))
+    engine = EngineFake("SELECT 1", "SELECT 2", "SELECT 1 + 1")
+    reply = await make_endpoint(ProfileFake(), engine, executor).ask("how many?")
+    assert reply.sql == "SELECT 2"
+    assert reply.features is not None
+    assert reply.features.share == pytest.approx(2 / 3)
 
 
 async def test_a_best_candidate_that_is_out_of_scope_is_believed() -> None:

@@ -226,3 +226,20 @@ def test_a_meaning_survives_being_kept() -> None:
     links = (value, make_link("N0", "1"), make_link("N1", "2.5"))
     kept = load_meaning(dump_meaning(Meaning(spec, links)), CONTEXT)
     assert kept == Meaning(spec, (value, links[2]))
+
+
+async def test_what_the_question_says_and_the_statement_leaves_out_is_told() -> None:
+    whole = await answered("spend on the Granite Hotel in 2025", TOTAL)
+    assert whole.unused == ()
+    part = await answered("how much did we spend in 2025", "expenses show sum(amount)")
+    assert part.unused == ("2025",)
+    prompt = await build("list all vendors", whole.query_spec)
+    later = await make_profile().interpret(prompt, output_of("vendors show name"), SCHEMA)
+    # What only the question before said may be left out.
+    assert isinstance(later, SqlCandidate)
+    assert later.unused == ()
+
+
+async def test_words_that_nobody_knows_are_counted() -> None:
+    assert (await build("how much did we spend on the Granite Hotel in 2025")).unknown_words == 0
+    assert (await build("how much did we zorblax on the quuxwidgets")).unknown_words == 2

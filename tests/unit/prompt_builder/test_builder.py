@@ -1,9 +1,10 @@
 import asyncio
 
 import pytest
+from fakes import make_prompt
 
 from deployments.prompt_builder.builder import PromptBuilderCore
-from serve_app.contracts import Prompt, SchemaSnapshot, SqlCandidate
+from serve_app.contracts import CannotAnswer, Prompt, SchemaSnapshot, SqlCandidate
 from serve_app.errors import DatabaseUnavailable, InvalidRequest
 from tests.prompt_cases import SAMPLE_SCHEMA, make_context, make_profile, make_question
 
@@ -41,9 +42,8 @@ async def test_a_question_becomes_a_prompt_and_its_output_sql() -> None:
     prompt = await core.build(make_question("how many jobs"), make_context())
     assert isinstance(prompt, Prompt)
     assert prompt.schema_fingerprint == SAMPLE_SCHEMA.fingerprint
-    assert await core.interpret(prompt, "SELECT count(*) FROM projects") == SqlCandidate(
-        sql="SELECT count(*) FROM projects"
-    )
+    outputs = ("SELECT count(*) FROM projects", "SELECT 1")
+    assert await core.interpret(prompt, outputs) == tuple(SqlCandidate(sql=output) for output in outputs)
 
 
 async def test_the_schema_is_read_again_only_after_its_time() -> None:
@@ -87,3 +87,39 @@ async def test_a_schema_without_tables_is_not_healthy() -> None:
     source = SchemaSourceFake()
     source.schema = SAMPLE_SCHEMA.model_copy(update={"tables": ()})
     assert not (await make_core(source).health()).ok
+
+
+async def test_an_output_that_a_reader_stumbles_over_fails_alone(caplog: pytest.LogCaptureFixture) -> None:
+    class Stumbling:
+        async def build(self, *_: object) -> Prompt:
+            return make_prompt()
+
+        async def interpret(self, prompt: Prompt, output: str, schema: SchemaSnapshot) -> SqlCandidate:
+            return SqlCandidate(sql=str(1 // int(output)))
+
+    core = PromptBuilderCore(SchemaSourceFake(), Stumbling())
+    prompt = await core.build(make_question("q"), make_context())
+    assert isinstance(prompt, Prompt)
+    good, bad = await core.interpret(prompt, ("1", "0"))
+    assert good == SqlCandidate(sql="1")
+    assert isinstance(bad, CannotAnswer)
+    assert "ZeroDivisionError" in caplog.text
+
+
+async def test_each_engine_is_asked_in_its_own_profile() -> None:
+    class Named:
+        def __init__(self, name: str) -> None:
+            self._name = name
+
+        async def build(self, *_: object) -> Prompt:
+            return make_prompt(self._name)
+
+        async def interpret(self, prompt: Prompt, output: str, schema: SchemaSnapshot) -> SqlCandidate:
+            return SqlCandidate(sql=f"{self._name}: {output}")
+
+    core = PromptBuilderCore(SchemaSourceFake(), Named("first"), later={"large": Named("second")})
+    for engine, profile in (("small", "first"), ("large", "second")):
+        prompt = await core.build(make_question("q"), make_context(), None, engine)
+        assert isinstance(prompt, Prompt)
+        assert (prompt.question, prompt.engine) == (profile, engine)
+        assert await core.interpret(prompt, ("x",)) == (SqlCandidate(sql=f"{profile}: x"),)

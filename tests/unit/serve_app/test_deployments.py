@@ -115,12 +115,12 @@ async def test_the_prompt_builder_speaks_the_profile_of_its_model(
     executor = Executor(None, ExecutorConfig(), {"amount": "currency"}, tmp_path, LOGS)
     memory = Conversations(None, ConversationsConfig(), tmp_path, LOGS)
     builder = PromptBuilder(
-        PromptConfig(profile=profile),
+        {"tiny": PromptConfig(profile=profile)},
         DOMAIN,
-        LocalHandle(executor),
-        LocalHandle(generator),
-        LocalHandle(memory),
-        LOGS,  # type: ignore[arg-type]
+        LocalHandle(executor),  # type: ignore[arg-type]
+        {"tiny": LocalHandle(generator)},  # type: ignore[dict-item]
+        LocalHandle(memory),  # type: ignore[arg-type]
+        LOGS,
     )
     question = make_question("How many active projects are there?", asked_at=ASKED_AT)
     context = await memory.context(question, 5)
@@ -128,7 +128,7 @@ async def test_the_prompt_builder_speaks_the_profile_of_its_model(
     assert isinstance(built, Prompt)
     assert built.profile == profile
     assert bool(built.turns) == (profile == "instruction")
-    assert (await builder.interpret(built, "???")) is not None
+    assert len(await builder.interpret(built, ("???", "!"))) == 2
     assert (await builder.health()).ok
     assert (await executor.health()).ok
     assert len((await executor.schema()).tables) == 8
@@ -150,6 +150,6 @@ async def test_conversations_are_kept_in_the_data_folder(tmp_path: Path) -> None
 
 def test_the_ingress_makes_its_app_over_handles() -> None:
     handle = LocalHandle(FakeExecutor())
-    ingress = Ingress(ServiceConfig(), handle, handle, handle, handle, handle, LOGS)  # type: ignore[arg-type]
+    ingress = Ingress(ServiceConfig(), handle, handle, {"tiny": handle}, handle, handle, LOGS)  # type: ignore[arg-type, dict-item]
     app = ingress.__serve_build_asgi_app__()
     assert "/api/chat" in {getattr(route, "path", "") for route in app.routes}

@@ -94,3 +94,21 @@ def test_percentiles_are_nearest_rank() -> None:
     assert percentile([], 50) is None
     assert percentile([1.0], 99) == 1.0
     assert [percentile([1.0, 2.0, 3.0, 4.0], p) for p in (1, 25, 50, 75, 99)] == [1.0, 1.0, 2.0, 3.0, 4.0]
+
+
+def test_answers_are_counted_by_who_gave_them() -> None:
+    tally = Tally()
+    figures = Figures(tally, clock=lambda: 0.0)
+    for engine, model, outcome in (
+        ("transformers", "house", "answer"),
+        ("transformers", "house", "answer"),
+        ("verified", None, "answer"),
+        ("transformers", "house", "refusal"),
+    ):
+        trace = trace_of(1.0)
+        trace.engine, trace.model, trace.outcome = engine, model, outcome
+        figures.question(trace, None)
+    assert figures.report()["answers_by_engine"] == {"house": 2, "verified": 1}
+    counted = [tags for name, _, tags in tally.seen if name == metrics.ANSWERS_TOTAL]
+    assert counted[-1] == {"engine": "verified", "model": "none"}
+    assert len(counted) == 3

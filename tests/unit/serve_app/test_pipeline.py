@@ -46,10 +46,11 @@ from serve_app.errors import (
     ValidationFailed,
 )
 from serve_app.events import Answer, DoneEvent, RowsEvent, SqlEvent, StageEvent, TokenEvent
-from serve_app.pipeline import PipelineLimits, Stages, answer, answer_events
+from serve_app.pipeline import EnginePlan, PipelineLimits, Stages, answer, answer_events
 from serve_app.trace import Trace
 
 NOW = PipelineLimits(retry_delay_s=0)
+GREEDY = PipelineLimits(engines=(EnginePlan(sampling=SamplingParams(temperature=0)),))
 
 
 async def ask(stages: Stages, limits: PipelineLimits = NOW, **question: Any) -> tuple[Answer, Trace]:
@@ -142,12 +143,12 @@ async def test_a_greedy_profile_without_repairs_is_not_asked_the_same_twice() ->
     stages = make_stages(
         generator=generator, prompt_builder=builder, validator=FakeValidator(lambda _: rejected())
     )
-    _, trace = await refused(stages, ValidationFailed, PipelineLimits(sampling=SamplingParams(temperature=0)))
+    _, trace = await refused(stages, ValidationFailed, GREEDY)
     assert len(generator.asked) == 1
     assert trace.attempts == 1
 
 
-async def test_candidates_are_tried_best_first() -> None:
+async def test_candidates_are_read_checked_and_tried_together() -> None:
     def read(output: str) -> SqlCandidate | CannotAnswer:
         if output == "unreadable":
             return CannotAnswer(reason="uncompilable", message="m")
@@ -156,13 +157,16 @@ async def test_candidates_are_tried_best_first() -> None:
     executor = FakeExecutor(lambda sql: ExecutionFailed() if sql == "fails" else make_result())
     stages = make_stages(
         prompt_builder=FakePromptBuilder(interpret_with=read),
-        generator=FakeGenerator(make_generation("unreadable", "unsafe", "fails", "right", "never tried")),
+        generator=FakeGenerator(make_generation("unreadable", "unsafe", "fails", "right", "as right")),
         validator=FakeValidator(lambda sql: rejected() if sql == "unsafe" else valid(sql)),
         executor=executor,
     )
     done, trace = await ask(stages)
     assert done.sql == "right"
-    assert [r.statement.sql for r in executor.asked] == ["fails", "right"]
+    (trial,) = executor.tried
+    assert [statement.sql for statement in trial.statements] == ["fails", "right", "as right"]
+    # The trial's rows were whole: the statement is not run again.
+    assert executor.asked == []
     assert trace.attempts == 1
 
 

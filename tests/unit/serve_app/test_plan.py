@@ -1,9 +1,12 @@
 """What the deployments are bound with, worked out of settings and model profile."""
 
+import json
 from pathlib import Path
 
 import pytest
+import yaml
 
+from deployments.generator.model_profile import load_profile
 from deployments.prompt_builder.domain import ColumnTerms, Derived, DomainPack, TableTerms
 from serve_app.contracts import SamplingParams, SemanticType
 from serve_app.errors import ConfigurationError
@@ -55,6 +58,68 @@ def test_sampling_is_the_profile_s_but_for_what_an_operator_set() -> None:
     assert sampling_of(profile, GenerationSettings()) == profile
     changed = sampling_of(profile, GenerationSettings(temperature=0.5, max_tokens=64))
     assert (changed.temperature, changed.max_new_tokens, changed.candidates) == (0.5, 64, 4)
+
+
+def a_cascade(tmp_path: Path, calibrated: bool = True) -> tuple[Path, Path]:
+    """Two copies of the house profile, the first with a calibration of its own or without any."""
+    values = yaml.safe_load(named_config("models", "house").read_text(encoding="utf-8"))
+    values["folder"] = str(tmp_path / "weights")
+    fitted = {"model": "m", "data": ["d"], "questions": 9, "right": 5, "log_loss": 0.1, "intercept": 1.0}
+    (tmp_path / "fitted.json").write_text(json.dumps({**fitted, "coefficients": {"margin": 1.0}}), "utf-8")
+    first, second = tmp_path / "first.yaml", tmp_path / "second.yaml"
+    confidence = {"answer": 0.8, "refuse": 0.3}
+    calibration = {"calibration": "fitted.json"} if calibrated else {}
+    first.write_text(yaml.safe_dump({**values, **calibration, "confidence": confidence}), "utf-8")
+    second.write_text(yaml.safe_dump(values), "utf-8")
+    return first, second
+
+
+def test_a_cascade_has_its_engines_in_order_with_their_thresholds(tmp_path: Path) -> None:
+    first, second = a_cascade(tmp_path)
+    settings = load_settings(
+        {
+            "PLUMBLINE_MODEL_CASCADE": f"{first}, {second}",
+            "MISTRAL_TEMPERATURE": "0.7",
+            "MISTRAL_QUANTIZATION": "8bit",
+        }
+    )
+    plan = make_plan(settings, "house")
+    one, other = plan.service.pipeline.engines
+    assert (one.name, other.name) == ("first", "second")
+    assert (one.thresholds.answer, one.thresholds.refuse) == (0.8, 0.3)
+    assert one.calibration is not None
+    assert other.calibration is None
+    # What an operator sets about the model is the last one's: it is the strongest.
+    assert (one.sampling.temperature, other.sampling.temperature) == (0.0, 0.7)
+    assert [e.profile.quantization for e in plan.engines] == ["none", "8bit"]
+    assert [e.prompt.profile for e in plan.engines] == ["house", "house"]
+
+
+def test_the_serve_config_names_the_cascade_unless_the_settings_name_a_model(tmp_path: Path) -> None:
+    names = tuple(str(path) for path in a_cascade(tmp_path))
+    assert len(make_plan(load_settings({}), "house", names).engines) == 2
+    assert len(make_plan(load_settings({"PLUMBLINE_MODEL_PROFILE": "house"}), None, names).engines) == 1
+
+
+def test_an_engine_before_others_needs_a_calibration(tmp_path: Path) -> None:
+    first, second = a_cascade(tmp_path, calibrated=False)
+    with pytest.raises(ConfigurationError, match="'first' stands before others"):
+        make_plan(load_settings({"PLUMBLINE_MODEL_CASCADE": f"{first},{second}"}))
+    with pytest.raises(ConfigurationError, match="names an engine twice"):
+        make_plan(load_settings({}), None, (str(first), str(first)))
+
+
+def test_a_cascade_of_unknown_profiles_is_a_fault_of_the_settings() -> None:
+    with pytest.raises(ConfigurationError, match="PLUMBLINE_MODEL_CASCADE"):
+        load_settings({"PLUMBLINE_MODEL_CASCADE": "house,hause"})
+
+
+def test_another_model_has_no_calibration_of_this_one(tmp_path: Path) -> None:
+    profile = load_profile(a_cascade(tmp_path)[0])
+    assert profile.calibration_file == tmp_path / "fitted.json"
+    assert profile.override(str(tmp_path)).calibration_file is None
+    (tmp_path / "calibration.json").write_text("{}", encoding="utf-8")
+    assert profile.override(str(tmp_path)).calibration_file == tmp_path / "calibration.json"
 
 
 def test_the_service_gets_the_limits_of_the_settings() -> None:

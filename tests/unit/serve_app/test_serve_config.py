@@ -8,7 +8,7 @@ import yaml
 
 from serve_app.errors import ConfigurationError
 from serve_app.paths import PROJECT_ROOT
-from serve_app.serve_config import DEPLOYMENTS, config_faults, load_serve_config
+from serve_app.serve_config import DEPLOYMENTS, config_faults, generator_name, load_serve_config
 
 CONFIGS = [PROJECT_ROOT / "serve_config.yaml", *sorted((PROJECT_ROOT / "configs" / "serve").glob("*.yaml"))]
 
@@ -17,7 +17,7 @@ CONFIGS = [PROJECT_ROOT / "serve_config.yaml", *sorted((PROJECT_ROOT / "configs"
 def test_every_config_of_the_project_is_right_and_names_every_deployment(path: Path) -> None:
     config = load_serve_config(path)
     (application,) = config.applications
-    assert [d.name for d in application.deployments] == list(DEPLOYMENTS)
+    assert [d.name for d in application.deployments if "-" not in d.name] == list(DEPLOYMENTS)
     assert config.http_options.host == "127.0.0.1"
     for deployment in application.deployments:
         assert deployment.ray_actor_options.num_cpus, deployment.name
@@ -37,6 +37,16 @@ def test_the_production_config_pins_the_generator_to_one_gpu() -> None:
         d.name: d.ray_actor_options.num_gpus for d in application.deployments if d.ray_actor_options.num_gpus
     }
     assert gpus == {"Generator": 1}
+
+
+def test_the_cascade_config_names_a_generator_for_every_engine() -> None:
+    (application,) = load_serve_config(PROJECT_ROOT / "configs/serve/cascade.yaml").applications
+    engines = application.args["model_cascade"]
+    expected = {generator_name(engine, place) for place, engine in enumerate(engines)}
+    assert expected == {"Generator", "Generator-mistral-7b-instruct"}
+    assert expected == {d.name for d in application.deployments if d.name.startswith("Generator")}
+    gpus = {d.name for d in application.deployments if d.ray_actor_options.num_gpus}
+    assert gpus == {"Generator-mistral-7b-instruct"}
 
 
 def changed(change: Any) -> list[str]:
@@ -81,6 +91,10 @@ def deployment(raw: dict[str, Any], name: str) -> dict[str, Any]:
             "Generator.user_config.batch",
         ),
         (lambda raw: deployment(raw, "Generator")["user_config"].update(max_batch_size=0), "max_batch_size"),
+        (
+            lambda raw: deployment(raw, "Generator").update(name="Generator-x", user_config={"batch": 1}),
+            "Generator-x.user_config.batch",
+        ),
         (
             lambda raw: deployment(raw, "Generator")["backpressure_config"].update(status=1),
             "status: unknown key",

@@ -170,3 +170,19 @@ def test_rules_are_told_apart_by_their_names() -> None:
 )
 def test_what_would_exhaust_a_parser_is_refused(sql: str) -> None:
     assert rejected(sql).first.rule in {"nesting", "size", "length", "tokens", "syntax"}
+
+
+@pytest.mark.parametrize(
+    ("sql", "ordered"),
+    [
+        ("SELECT name FROM projects ORDER BY id", True),
+        ("SELECT name FROM projects", False),
+        ("SELECT name FROM (SELECT name FROM projects ORDER BY id) AS p", False),
+        ("SELECT row_number() OVER (ORDER BY id) FROM projects", False),
+        ("SELECT name FROM projects UNION SELECT name FROM vendors ORDER BY 1", True),
+        ("SELECT name FROM projects ORDER BY id FETCH FIRST 3 ROWS WITH TIES", False),
+    ],
+)
+def test_whether_the_order_of_the_rows_is_part_of_the_statement(sql: str, ordered: bool) -> None:
+    verdict = accepted(sql)
+    assert verdict.ordered is ordered

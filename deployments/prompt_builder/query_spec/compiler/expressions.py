@@ -1,5 +1,6 @@
 """Expressions and conditions of one SELECT, given how it treats aggregates and windows."""
 
+import re
 from collections.abc import Mapping
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, Protocol
@@ -43,6 +44,8 @@ from deployments.prompt_builder.query_spec.nodes import (
 if TYPE_CHECKING:
     from deployments.prompt_builder.query_spec.compiler.statement import Statement
 
+# Digits as PostgreSQL and int() both read them.
+_PLAIN_NUMBER: Final = re.compile(r"\d+(\.\d*)?", re.ASCII)
 _EXTRACT: Final = {"year": "YEAR", "weekday": "ISODOW", "month_of_year": "MONTH", "hour": "HOUR"}
 _LEVELS: Final = {"+": 3, "-": 3, "*": 2, "/": 2}
 
@@ -193,9 +196,15 @@ class Expressions:
         return Sql(f"DATE_TRUNC('{part}', {value.text})::date", 1)
 
     def bucket(self, argument: Expr, bounds: tuple[Expr, ...], required: bool) -> Sql:
-        """A label per range. A bound ends a range of whole numbers (0-30, 31-60); else it begins one."""
+        """A label per range. A bound ends a range of whole numbers (0-30, 31-60); else it begins one.
+
+        Raises:
+            CompileError: a bound is no plain number, so that no label can be written.
+        """
         value = self.sql(argument, required).within(3)
         texts = [self.sql(bound).text for bound in bounds]
+        if not all(_PLAIN_NUMBER.fullmatch(text) for text in texts):
+            raise CompileError("the bounds of a bucket must be plain numbers")
         if self.is_whole(argument) and all(map(self.is_whole, bounds)):
             return _whole_ranges(value, [int(text) for text in texts])
         labels = [f"under {_grouped(texts[0])}"]
