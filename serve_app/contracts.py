@@ -155,6 +155,17 @@ class Table(Message):
         return next((c for c in self.columns if c.name == name), None)
 
 
+class ColumnStatistics(Message):
+    """What the database knows of a column's values beyond the schema; None where it was never analysed."""
+
+    distinct: int | None = Field(default=None, description="Different values, estimated by the planner")
+    null_fraction: float | None = None
+    mean_bytes: int | None = Field(default=None, description="Average stored width of a value")
+    allowed: tuple[str, ...] = Field(
+        default=(), description="The list of a CHECK constraint on this column alone"
+    )
+
+
 class SchemaSnapshot(Message):
     """What the assistant's login role may see, read from the catalogs."""
 

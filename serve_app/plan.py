@@ -14,6 +14,7 @@ from deployments.prompt_builder.domain import DomainPack, load_domain
 from serve_app.confidence import load_calibration
 from serve_app.contracts import SamplingParams, SemanticType
 from serve_app.errors import ConfigurationError
+from serve_app.house_model import HOUSE_PROFILE, of_pack
 from serve_app.paths import named_config, resolve
 from serve_app.pipeline import EnginePlan, PipelineLimits
 from serve_app.service import ServiceConfig
@@ -66,8 +67,15 @@ def make_plan(
             the profile's.
     """
     names = _cascade(settings.model, model_profile, model_cascade)
+    domain_folder = resolve(settings.domain.pack)
+    pack = read_pack(domain_folder)
     profiles = [load_profile(named_config("models", name)) for name in names]
     profiles[-1] = _overridden(settings.model, names[-1], profiles[-1])
+    replaced = names[-1] if settings.model.use_finetuned or settings.model.name is not None else None
+    profiles = [
+        of_pack(profile, domain_folder, pack) if name == HOUSE_PROFILE != replaced else profile
+        for name, profile in zip(names, profiles, strict=True)
+    ]
     engines = tuple(
         EngineSetup(
             _engine_name(name),
@@ -76,12 +84,11 @@ def make_plan(
         )
         for name, profile in zip(names, profiles, strict=True)
     )
-    domain_folder = resolve(settings.domain.pack)
     return AppPlan(
         settings=settings,
         engines=engines,
         service=_service(settings, _engine_plans(engines, settings.generation)),
-        semantics=column_semantics(_checked_domain(domain_folder)),
+        semantics=column_semantics(pack),
         domain_folder=domain_folder,
         data_folder=resolve(settings.server.data_dir),
     )
@@ -143,7 +150,12 @@ def _engine_plans(engines: tuple[EngineSetup, ...], settings: GenerationSettings
     return tuple(plans)
 
 
-def _checked_domain(folder: Path) -> DomainPack:
+def read_pack(folder: Path) -> DomainPack:
+    """The pack of a folder.
+
+    Raises:
+        ConfigurationError: it holds no readable ``domain.yaml``.
+    """
     try:
         return load_domain(folder)
     except ValidationError as error:

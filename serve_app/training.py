@@ -30,11 +30,11 @@ from serve_app.evaluation.items import Item, load_items
 from serve_app.evaluation.local import LocalEndpoint
 from serve_app.evaluation.report import make_report
 from serve_app.evaluation.run import evaluate
+from serve_app.house_model import HOUSE_PROFILE, is_own_pack, weights_folder
 from serve_app.paths import PROJECT_ROOT, named_config, resolve
 from serve_app.pipeline import EnginePlan
 from serve_app.settings import Settings
 
-HOUSE_PROFILE = "house"
 CONFIG_FILE = Path("configs/models/house/training.yaml")
 # Held-out questions scored at each evaluation: within three points at 95 % confidence.
 HELD_OUT_PAIRS = 300
@@ -51,6 +51,7 @@ class TrainingRequest:
     """What the operator asked for; None takes the project's own."""
 
     config: Path | None = None
+    domain: Path | None = None
     out: Path | None = None
     minutes: float | None = None
     steps: int | None = None
@@ -69,11 +70,9 @@ def train_house_model(request: TrainingRequest, settings: Settings, say: Say) ->
     """
     config = _config(request)
     profile = load_profile(named_config("models", HOUSE_PROFILE))
-    out = request.out or profile.folder
-    if out is None:
-        raise ConfigurationError(f"the model profile {HOUSE_PROFILE!r} names no folder to write to")
+    pack = resolve(request.domain or settings.domain.pack)
+    out = request.out or weights_folder(profile, pack)
     files = {path.stem: load_items(path) for path in request.evaluation}
-    pack = resolve(settings.domain.pack)
     scoring = Scoring(profile, pack, files, _dsn(settings) if files else None)
     stream = PairStream(pack)
     say(f"training {config.name} from {pack.name}: {_length(config)}")
@@ -83,7 +82,7 @@ def train_house_model(request: TrainingRequest, settings: Settings, say: Say) ->
         out,
         added_tokens=tuple(dict.fromkeys((*stream.vocabulary(), *FORM_TOKENS))),
         # The project's own model folder is kept in the repository; its checkpoints are not.
-        work_dir=PROJECT_ROOT / "runs" / HOUSE_PROFILE if request.out is None else None,
+        work_dir=PROJECT_ROOT / "runs" / HOUSE_PROFILE if request.out is None and is_own_pack(pack) else None,
         start_from=request.start_from,
         evaluate=scoring.scores,
         progress=lambda progress: say(progress.line()),

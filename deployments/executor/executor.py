@@ -13,11 +13,12 @@ from deployments.executor.config import ExecutorConfig
 from deployments.executor.digest import digest
 from deployments.executor.failures import NOT_SQL, as_plumbline_error
 from deployments.executor.formatting import column_infos, json_size_bytes, json_value
-from deployments.executor.introspection import read_schema
+from deployments.executor.introspection import read_schema, read_statistics
 from deployments.executor.pool import ConnectionPool, PooledConnection, milliseconds
 from deployments.executor.schema_cache import SchemaCache
 from serve_app.contracts import (
     ColumnInfo,
+    ColumnStatistics,
     ExecutionRequest,
     ExecutionResult,
     SchemaSnapshot,
@@ -147,6 +148,20 @@ class SqlExecutor:
             DatabaseUnavailable, ExecutionTimeout.
         """
         return await self._schema.get(refresh)
+
+    async def statistics(self) -> dict[tuple[str, str], ColumnStatistics]:
+        """(table, column) -> what the planner and the constraints know of its values.
+
+        Raises:
+            DatabaseUnavailable, ExecutionTimeout.
+        """
+        config = self._config.introspection
+        schema = await self.schema()
+        try:
+            async with self._pool.transaction(config.statement_timeout_s) as connection:
+                return await read_statistics(connection, schema, config)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+            raise as_plumbline_error(error) from error
 
     async def health(self) -> StageHealth:
         figures: dict[str, float | int | str | bool | None] = {"running_queries": self._queries}

@@ -7,6 +7,7 @@ autovacuum does.
 
 import hashlib
 import json
+import re
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ import asyncpg
 
 from deployments.executor.config import IntrospectionConfig
 from deployments.executor.pool import PooledConnection
-from serve_app.contracts import Column, ForeignKey, SchemaSnapshot, Table
+from serve_app.contracts import Column, ColumnStatistics, ForeignKey, SchemaSnapshot, Table
 
 # Partitions are read through their parent. Kinds: table, partitioned table, view, materialised view,
 # foreign table.
@@ -64,6 +65,27 @@ FROM pg_stats WHERE schemaname = $1 AND tablename = ANY($2::text[])
 ORDER BY inherited
 """
 
+# As STATISTICS, for columns of every type and without values.
+FIGURES = """
+SELECT tablename AS name, attname AS column, n_distinct::float8 AS distinct, null_frac::float8 AS nulls,
+       avg_width AS bytes
+FROM pg_stats WHERE schemaname = $1 ORDER BY inherited
+"""
+
+# CHECK (column IN (...)): PostgreSQL keeps the list as an array of quoted texts.
+CHECKS = """
+SELECT c.relname AS name, a.attname AS column, pg_get_constraintdef(k.oid) AS definition
+FROM pg_constraint k
+JOIN pg_class c ON c.oid = k.conrelid
+JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = k.conkey[1]
+WHERE k.contype = 'c' AND array_length(k.conkey, 1) = 1
+  AND c.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = $1)
+  AND has_column_privilege(c.oid, a.attnum, 'SELECT')
+ORDER BY c.relname, a.attname, k.conname
+"""
+LISTED = re.compile(r"= ANY \(+(?:ARRAY\[)(.+?)\]")
+QUOTED_TEXT = re.compile(r"'((?:[^']|'')*)'")
+
 
 @dataclass(frozen=True)
 class Relation:
@@ -93,6 +115,27 @@ async def read_schema(connection: PooledConnection, config: IntrospectionConfig)
     by_oid = {relation.oid: relation for relation in relations}
     tables = tuple(_table(relation, keys, by_oid, values) for relation in relations)
     return SchemaSnapshot(tables=tables, fingerprint=fingerprint(tables), taken_at=datetime.now(UTC))
+
+
+async def read_statistics(
+    connection: PooledConnection, schema: SchemaSnapshot, config: IntrospectionConfig
+) -> dict[tuple[str, str], ColumnStatistics]:
+    """(table, column) -> figures of every column of the snapshot that the planner or a constraint knows."""
+    rows = {table.name: table.row_estimate for table in schema.tables}
+    found: dict[tuple[str, str], ColumnStatistics] = {}
+    for row in await connection.fetch(FIGURES, config.schema_name):
+        if row["name"] in rows:
+            distinct = row["distinct"] if row["distinct"] > 0 else -row["distinct"] * rows[row["name"]]
+            found[row["name"], row["column"]] = ColumnStatistics(
+                distinct=round(distinct), null_fraction=row["nulls"], mean_bytes=row["bytes"]
+            )
+    for row in await connection.fetch(CHECKS, config.schema_name):
+        listed = LISTED.search(row["definition"])
+        if listed and row["name"] in rows:
+            place = (row["name"], row["column"])
+            allowed = tuple(text.replace("''", "'") for text in QUOTED_TEXT.findall(listed[1]))
+            found[place] = found.get(place, ColumnStatistics()).model_copy(update={"allowed": allowed})
+    return found
 
 
 def fingerprint(tables: tuple[Table, ...]) -> str:

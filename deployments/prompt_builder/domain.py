@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from serve_app.contracts import SemanticType
+
+Role = Literal["id", "name", "lookup", "measure", "date", "attribute", "text"]
 
 
 class PackModel(BaseModel):
@@ -27,7 +29,7 @@ class ColumnTerms(PackModel):
     columns order in time.
     """
 
-    role: Literal["id", "name", "lookup", "measure", "date", "attribute", "text"]
+    role: Role
     terms: tuple[str, ...] = Field(default=(), description="Nouns for the column, commonest first, singular")
     semantic: SemanticType | None = None
     unit: str | None = Field(default=None, description="Unit people say with it, e.g. hours, dollars")
@@ -77,6 +79,12 @@ class DomainPack(PackModel):
     notes: tuple[str, ...] = Field(
         default=(), description="Readings told to an instruction model, one sentence each"
     )
+
+    @field_validator("derived", "notes", mode="before")
+    @classmethod
+    def _empty_section(cls, given: object) -> object:
+        """A section of which nothing but comments is left."""
+        return () if given is None else given
 
     def derived_of(self, table: str) -> dict[str, Derived]:
         return {d.name: d for d in self.derived if d.table == table}

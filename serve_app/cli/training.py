@@ -16,8 +16,15 @@ def train(
     config: Annotated[
         Path | None, typer.Option(help="Training config; default: configs/models/house/training.yaml.")
     ] = None,
+    domain: Annotated[
+        Path | None, typer.Option(help="Folder of the domain pack; default: PLUMBLINE_DOMAIN_PACK.")
+    ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder of the finished model; default: configs/models/house/weights.")
+        Path | None,
+        typer.Option(
+            help="Folder of the finished model; default: `model` in the pack's folder, "
+            "for the pack of the sample database configs/models/house/weights."
+        ),
     ] = None,
     minutes: Annotated[
         float | None, typer.Option(min=0.1, help="Training time; overrides the config.")
@@ -39,12 +46,15 @@ def train(
     for path in (config, *(evaluation or ())):
         if path is not None and not path.is_file():
             fail(f"{str(path)!r} does not exist")
+    if domain is not None and not domain.is_dir():
+        fail(f"{str(domain)!r} is not a folder")
     from serve_app.evaluation.items import EvaluationFileError
     from serve_app.settings import load_settings
     from serve_app.training import TrainingRequest, train_house_model
 
     request = TrainingRequest(
         config=config,
+        domain=domain,
         out=out,
         minutes=minutes,
         steps=steps,

@@ -42,7 +42,12 @@ def check_derived(context: SpecContext) -> None:
         SpecError: one that cannot be read over the live schema, or that is defined by itself.
     """
     for table, name in context.derived:
-        _check_acyclic(table, name, context, ())
+        check_derived_name(table, name, context)
+
+
+def check_derived_name(table: str, name: str, context: SpecContext) -> None:
+    """Read one derived name with all that it is made of; raises SpecError as `check_derived`."""
+    _check_acyclic(table, name, context, ())
 
 
 def _check_acyclic(table: str, name: str, context: SpecContext, seen: tuple[tuple[str, str], ...]) -> None:

@@ -86,7 +86,9 @@ class Synthesizer:
 
     @cached_property
     def mixture(self) -> dict[str, Any]:
-        return read_mixture(MIXTURE_FILE)
+        """The pack's own mixture, if its folder holds one."""
+        own = self.folder / MIXTURE_FILE.name
+        return read_mixture(own if own.is_file() else MIXTURE_FILE)
 
     @cached_property
     def _shapes(self) -> tuple[list[str], list[float]]:
