@@ -5,15 +5,15 @@ import re
 from deployments.prompt_builder.drafting.hints import DraftingHints
 from deployments.prompt_builder.synthesis.realizer.lexicon import plural_of
 
-_PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+_PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[^\W\d_A-Z]+|\d+")
 # Endings that say "date" and not what happened: due_on, created_at, billing_date.
 DATE_ENDINGS = frozenset({"on", "at", "date", "time", "timestamp", "datetime", "day"})
 
 
 def words_of(name: str, hints: DraftingHints) -> tuple[str, ...]:
     """The lower-case words of a snake_case, camelCase or spaced name, abbreviations written out."""
-    parts = [part.lower() for part in _PARTS.findall(name)]
-    return tuple(" ".join(hints.abbreviations.get(part, part) for part in parts).split())
+    parts = [part.lower() for part in _PARTS.findall(name)] or [name.lower()]
+    return tuple(" ".join(hints.abbreviations.get(part, part) for part in parts).split()) or (name,)
 
 
 def singular(word: str, hints: DraftingHints) -> str:
@@ -45,7 +45,7 @@ def is_regular(phrase: str, hints: DraftingHints) -> bool:
 
 def row_noun(table: str, hints: DraftingHints) -> str:
     """What one row of a table is called, by the table's name alone."""
-    *before, last = words_of(table, hints) or (table.lower(),)
+    *before, last = words_of(table, hints)
     return " ".join((*before, singular(last, hints)))
 
 

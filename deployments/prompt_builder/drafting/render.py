@@ -167,7 +167,7 @@ def _flow(value: object) -> str:
     text = yaml.safe_dump(
         value, default_flow_style=True, allow_unicode=True, sort_keys=False, width=WIDEST_LINE
     )
-    return text.removesuffix("...\n").strip()
+    return text.removesuffix("...\n").removesuffix("\n")
 
 
 def _one_line(text: str) -> str:

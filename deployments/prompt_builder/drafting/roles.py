@@ -41,7 +41,7 @@ class ColumnGuess:
 
     def terms(self, nouns: tuple[str, ...]) -> ColumnTerms:
         """The column's part of the pack, spoken of by these nouns."""
-        spoken = {value: (spoken_value(value),) for value in self.values}
+        spoken: dict[str, tuple[str, ...]] = {value: (spoken_value(value),) for value in self.values}
         return ColumnTerms(
             role=self.role,
             terms=nouns if self.role != "id" else (),
