@@ -24,6 +24,7 @@ from deployments.prompt_builder.synthesis.pairs import PairStream
 from deployments.sql_validator.validator import SqlValidatorCore
 from serve_app.confidence import CALIBRATION_FILE
 from serve_app.contracts import GenerationRequest, SamplingParams
+from serve_app.domain_check import check_domain
 from serve_app.errors import ConfigurationError
 from serve_app.evaluation.golds import GoldDatabase
 from serve_app.evaluation.items import Item, load_items
@@ -64,7 +65,7 @@ def train_house_model(request: TrainingRequest, settings: Settings, say: Say) ->
     """Train, or go on with an interrupted run, and write the model's folder; returns it.
 
     Raises:
-        ConfigurationError: the training config is wrong.
+        ConfigurationError: the training config or the domain pack is wrong.
         EvaluationFileError: an evaluation file is.
         DatabaseUnavailable: the evaluation needs the embedded database and it does not start.
     """
@@ -72,10 +73,11 @@ def train_house_model(request: TrainingRequest, settings: Settings, say: Say) ->
     profile = load_profile(named_config("models", HOUSE_PROFILE))
     pack = resolve(request.domain or settings.domain.pack)
     out = request.out or weights_folder(profile, pack)
+    _refuse_faulty(pack, settings)
     files = {path.stem: load_items(path) for path in request.evaluation}
-    scoring = Scoring(profile, pack, files, _dsn(settings) if files else None)
+    scoring = Scoring(profile, pack, files, _dsn(settings, pack) if files else None)
     stream = PairStream(pack)
-    say(f"training {config.name} from {pack.name}: {_length(config)}")
+    say(f"training {config.name} from {pack}: {_length(config)}")
     run = train(
         config,
         stream,
@@ -86,7 +88,7 @@ def train_house_model(request: TrainingRequest, settings: Settings, say: Say) ->
         start_from=request.start_from,
         evaluate=scoring.scores,
         progress=lambda progress: say(progress.line()),
-        description=_description(pack.name, config),
+        description=_description(pack, config),
         resume=request.resume,
     )
     if (out / CALIBRATION_FILE).is_file():
@@ -164,6 +166,17 @@ class Scoring:
         return found
 
 
+def _refuse_faulty(pack: Path, settings: Settings) -> None:
+    """A pack with errors would train a model that answers wrongly, after minutes of work.
+
+    Raises:
+        ConfigurationError: names every error that `plumbline domain check` finds without a database.
+    """
+    errors = [found.line() for found in check_domain(pack, None, settings) if found.severity == "error"]
+    if errors:
+        raise ConfigurationError("\n".join([f"The domain pack {pack} has errors:", *errors]))
+
+
 def _config(request: TrainingRequest) -> TrainingConfig:
     path = request.config or resolve(CONFIG_FILE)
     try:
@@ -183,11 +196,17 @@ def _config(request: TrainingRequest) -> TrainingConfig:
     return config.model_copy(update={"optimization": budget})
 
 
-def _dsn(settings: Settings) -> str:
-    """The evaluation's database: the one that is asked, else the embedded one, started if need be."""
+def _dsn(settings: Settings, pack: Path) -> str:
+    """The evaluation's database: the one that is asked, else the embedded one, started if need be.
+
+    Raises:
+        ConfigurationError: the pack speaks of another database than the embedded one, and none is given.
+    """
     given = settings.database.dsn()
     if given is not None:
         return given.get_secret_value()
+    if not is_own_pack(pack):
+        raise ConfigurationError(f"Set DATABASE_URL to the database of {pack}: the evaluation runs on it.")
     return EmbeddedPostgres(resolve(settings.server.data_dir) / "postgres").start().dsn
 
 
@@ -200,10 +219,12 @@ def _length(config: TrainingConfig) -> str:
     return " or ".join(filter(None, parts))
 
 
-def _description(domain: str, config: TrainingConfig) -> str:
+def _description(pack: Path, config: TrainingConfig) -> str:
+    command = "plumbline train" if is_own_pack(pack) else "plumbline train --domain FOLDER"
     return (
-        f"A small causal language model that turns linked questions of the domain pack `{domain}` into query "
+        "A small causal language model that turns linked questions of the domain pack "
+        f"`{load_domain(pack).name}` into query "
         "specifications, which a compiler turns into SQL. Trained from scratch on questions synthesized from "
         f"the schema and the pack (seed {config.seed}); one linked question in fifty, by hash, is held out. "
-        "Train it again with `plumbline train`."
+        f"Train it again with `{command}`."
     )

@@ -83,7 +83,7 @@ WHERE k.contype = 'c' AND array_length(k.conkey, 1) = 1
   AND has_column_privilege(c.oid, a.attnum, 'SELECT')
 ORDER BY c.relname, a.attname, k.conname
 """
-LISTED = re.compile(r"= ANY \(+(?:ARRAY\[)(.+?)\]")
+LISTED = re.compile(r"CHECK \(\(+[^=()]*\)?(?:::text)? = ANY \(+ARRAY\[(.+)\]")
 QUOTED_TEXT = re.compile(r"'((?:[^']|'')*)'")
 
 
@@ -130,12 +130,17 @@ async def read_statistics(
                 distinct=round(distinct), null_fraction=row["nulls"], mean_bytes=row["bytes"]
             )
     for row in await connection.fetch(CHECKS, config.schema_name):
-        listed = LISTED.search(row["definition"])
-        if listed and row["name"] in rows:
+        allowed = listed_values(row["definition"])
+        if allowed and row["name"] in rows:
             place = (row["name"], row["column"])
-            allowed = tuple(text.replace("''", "'") for text in QUOTED_TEXT.findall(listed[1]))
             found[place] = found.get(place, ColumnStatistics()).model_copy(update={"allowed": allowed})
     return found
+
+
+def listed_values(definition: str) -> tuple[str, ...]:
+    """The texts that a CHECK constraint allows, as pg_get_constraintdef prints it; none if it is no list."""
+    listed = LISTED.match(definition)
+    return tuple(text.replace("''", "'") for text in QUOTED_TEXT.findall(listed[1])) if listed else ()
 
 
 def fingerprint(tables: tuple[Table, ...]) -> str:

@@ -40,12 +40,14 @@ def request(rng: random.Random, lexicon: Lexicon, folder: Path, year: int) -> st
 
 
 def _name(rng: random.Random, lexicon: Lexicon) -> str:
-    """A stored name of a labelled thing or a person-like column."""
+    """A stored name of a labelled thing or a person-like column; a place where nothing has a name."""
     fields = [
         f
         for info in lexicon.world.tables.values()
         for f in info.of_role("name")
         if f.values and not f.nullable and info.label in (f.name, None)
     ]
+    if not fields:
+        return rng.choice(english("unanswerable")["place"])
     column = rng.choice(fields)
     return name_slot(rng, column, rng.choice(column.values)).surface

@@ -176,7 +176,7 @@ def test_the_packs_of_the_repository_have_no_errors(cli: Cli) -> None:
     [
         (("domain", "check", "/nowhere"), "is not a folder"),
         (("domain", "init", "--database-url", "mysql://x"), "--database-url is no URL such as postgresql://"),
-        (("domain", "init", "--schema-only", "--out", "/x", "--database-url", "postgresql://h/x"), "domain.yaml"),
+        (("domain", "init", "--schema-only", "--out", "/x", "--database-url", "postgresql://h"), "domain"),
         (("train", "--domain", "/nowhere"), "is not a folder"),
     ],
 )  # fmt: skip

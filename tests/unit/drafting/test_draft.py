@@ -143,7 +143,7 @@ def test_what_is_written_reads_back_without_private_texts(tmp_path: Path) -> Non
     assert "555-0199" not in (tmp_path / "schema.json").read_text(encoding="utf-8")
 
 
-# A pack writes a parent's column with a dot, so a column with a dot in its name cannot be listed in `display`.
+# A pack writes a parent's column with a dot, so a column with a dot in its name cannot stand in `display`.
 CHARACTERS = st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"], exclude_characters=".")
 NAMES = st.text(CHARACTERS, min_size=1, max_size=12)
 TYPES = st.sampled_from(

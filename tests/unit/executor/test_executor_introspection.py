@@ -9,6 +9,7 @@ import pytest_asyncio
 from deployments.executor.config import ExecutorConfig, IntrospectionConfig
 from deployments.executor.embedded import EmbeddedDatabase
 from deployments.executor.executor import SqlExecutor
+from deployments.executor.introspection import listed_values
 from serve_app.contracts import ForeignKey, SchemaSnapshot
 
 pytestmark = pytest.mark.postgres
@@ -195,3 +196,48 @@ async def test_big_tables_are_not_scanned(
         await admin.execute("LOCK TABLE labor, expenses, materials IN ACCESS EXCLUSIVE MODE")
         snapshot = await read(sample_database, IntrospectionConfig())
     assert column(snapshot, "labor", "trade").values_complete
+
+
+async def test_statistics_tell_what_values_look_like_and_which_are_allowed(clinic_database: str) -> None:
+    executor = SqlExecutor(clinic_database)
+    try:
+        found = await executor.statistics()
+    finally:
+        await executor.close()
+
+    assert found["visits", "reason"].allowed[:2] == ("checkup", "vaccination")
+    assert found["charges", "quantity"].distinct == 5
+    assert found["visits", "id"].distinct == 1500
+    assert 0.1 < (found["charges", "paid_on"].null_fraction or 0) < 0.3
+    assert found["owners", "phone"].allowed == ()
+    assert (found["owners", "phone"].mean_bytes or 0) > 5
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        ("kind IN ('a', 'it''s', 'x]y')", ("a", "it's", "x]y")),
+        ("code IN ('a', 'b')", ("a", "b")),
+        ("kind NOT IN ('a', 'b')", ()),
+        ("NOT kind IN ('a', 'b')", ()),
+        ("kind IN ('a', 'b') AND length(kind) > 0", ("a", "b")),
+        ("length(kind) > 3", ()),
+        ("kind = 'a'", ()),
+        ("n IN (1, 2)", ()),
+    ],
+)  # fmt: skip
+async def test_lists_of_check_constraints(
+    sample_database: EmbeddedDatabase, condition: str, expected: tuple[str, ...]
+) -> None:
+    connection = await asyncpg.connect(sample_database.admin_dsn)
+    try:
+        await connection.execute(
+            f"CREATE TEMP TABLE listed (kind text, code varchar(8), n int, CHECK ({condition}))"
+        )
+        definition = await connection.fetchval(
+            "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = 'listed'::regclass"
+        )
+    finally:
+        await connection.close()
+
+    assert listed_values(definition) == expected

@@ -1,6 +1,7 @@
 """Training over the real pack, small enough for a test."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import yaml
 from deployments.executor.embedded import EmbeddedDatabase
 from serve_app import training
 from serve_app.errors import ConfigurationError
+from serve_app.plan import make_plan
 from serve_app.settings import load_settings
 from serve_app.training import TrainingRequest, train_house_model
 
@@ -57,6 +59,44 @@ def test_a_model_is_trained_scored_and_described(
     assert "plumbline train" in card
     assert "two right, %" in card
     assert said[0].endswith("2 steps")
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Path:
+    """A pack of another trade in a folder of its own."""
+    return Path(shutil.copytree("tests/data/library_pack", tmp_path / "library"))
+
+
+def test_a_pack_of_ones_own_keeps_its_model(
+    config: Path, library: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "HELD_OUT_PAIRS", 2)
+    request = TrainingRequest(config=config, domain=library, steps=1)
+
+    out = train_house_model(request, load_settings({}), lambda _: None)
+
+    assert out == library / "model"
+    assert "domain pack `library`" in (out / "README.md").read_text(encoding="utf-8")
+    settings = load_settings({"PLUMBLINE_DOMAIN_PACK": str(library)})
+    assert make_plan(settings).profile.folder == out
+    assert "<loans.fee>" in (out / "tokenizer.json").read_text(encoding="utf-8")
+
+
+def test_a_pack_with_errors_is_not_trained(config: Path, library: Path) -> None:
+    text = (library / "domain.yaml").read_text(encoding="utf-8")
+    (library / "domain.yaml").write_text(text.replace("label: title", "label: heading"), encoding="utf-8")
+
+    with pytest.raises(ConfigurationError, match="there is no column"):
+        train_house_model(TrainingRequest(config=config, domain=library), load_settings({}), lambda _: None)
+
+
+def test_a_pack_of_ones_own_is_not_scored_on_the_sample_database(config: Path, library: Path) -> None:
+    request = TrainingRequest(
+        config=config, domain=library, evaluation=(Path("tests/data/clinic/questions.jsonl"),)
+    )
+
+    with pytest.raises(ConfigurationError, match="Set DATABASE_URL"):
+        train_house_model(request, load_settings({}), lambda _: None)
 
 
 @pytest.mark.parametrize(

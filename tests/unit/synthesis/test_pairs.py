@@ -3,6 +3,7 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
+import yaml
 
 from deployments.prompt_builder.synthesis.pairs import PairStream, SynthesisError, held_out
 from deployments.prompt_builder.synthesis.report import stream_report
@@ -58,3 +59,12 @@ def test_a_stream_that_gives_nothing_says_so(monkeypatch: pytest.MonkeyPatch) ->
 
     with pytest.raises(SynthesisError, match="drop report"):
         next(stream(0, 0))
+
+
+def test_a_pack_may_bring_a_mixture_of_its_own(tmp_path: Path) -> None:
+    for path in LIBRARY.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    mixture = {"curriculum": [{"sources": {"grammar": 1}}], "shapes": {"count": 1}}
+    (tmp_path / "mixture.yaml").write_text(yaml.safe_dump(mixture), encoding="utf-8")
+
+    assert {e.kind for e, _, _ in islice(PairStream(tmp_path).examples(1, 0), 20)} == {"count"}

@@ -17,3 +17,15 @@ def test_some_name_stored_things(library: Synthesizer) -> None:
     linked = [library.unanswerable(random.Random(i)).linked for i in range(200)]
 
     assert 20 < sum(any(k.placeholder[0] == "V" for k in one.links) for one in linked) < 180
+
+
+def test_a_schema_without_names_has_requests_too(library: Synthesizer) -> None:
+    tables = {
+        name: terms.model_copy(
+            update={"columns": {c: t for c, t in terms.columns.items() if t.role != "name"}, "label": None}
+        )
+        for name, terms in library.pack.tables.items()
+    }
+    nameless = Synthesizer(library.folder, library.schema, library.pack.model_copy(update={"tables": tables}))
+
+    assert all(nameless.unanswerable(random.Random(i)).question for i in range(100))
