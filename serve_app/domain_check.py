@@ -13,6 +13,7 @@ from deployments.prompt_builder.pack_check import check_pack
 from deployments.prompt_builder.pack_check.derived import derived_place, derived_sql
 from deployments.prompt_builder.pack_check.view import Finding, PackView, listed
 from deployments.prompt_builder.query_spec.errors import CompileError, SpecError
+from deployments.prompt_builder.query_spec.parser import parse
 from deployments.prompt_builder.retrieval import Example, load_examples
 from deployments.prompt_builder.synthesis.schema_file import SCHEMA_FILE, load_schema
 from deployments.sql_validator.policy import Policies
@@ -49,7 +50,7 @@ def check_domain(folder: Path, dsn: str | None, settings: Settings) -> tuple[Fin
         return tuple(found)
     view = PackView(folder, pack, snapshot)
     refused = [finding for finding, _ in _judged(pairs, snapshot, settings) if finding is not None]
-    return _sorted((*found, *check_pack(view), *refused))
+    return _sorted((*found, *check_pack(view), *refused, *_unread_specs(pairs, view)))
 
 
 def _sorted(found: tuple[Finding, ...]) -> tuple[Finding, ...]:
@@ -104,6 +105,15 @@ def _judged(
             yield Finding("error", example_place(number, example), f"refused: {first.reason}"), None
 
 
+def _unread_specs(examples: tuple[Example, ...], view: PackView) -> Iterator[Finding]:
+    for number, example in enumerate(examples, start=1):
+        try:
+            if example.query_spec is not None:
+                parse(example.query_spec, view.context)
+        except SpecError as error:
+            yield Finding("error", example_place(number, example), f"query_spec: {error}")
+
+
 def example_place(number: int, example: Example) -> str:
     return f"examples.jsonl, pair {number} ({example.question[:40]!r})"
 
@@ -121,7 +131,7 @@ async def _against(
     try:
         live = await executor.schema()
         view = PackView(folder, pack, live)
-        found = [*check_pack(view)]
+        found = [*check_pack(view), *_unread_specs(examples, view)]
         if isinstance(snapshot, SchemaSnapshot):
             found += _drift(snapshot, live, pack)
         for number, (finding, statement) in enumerate(_judged(examples, live, settings), start=1):

@@ -10,6 +10,7 @@ import yaml
 from deployments.prompt_builder.domain import ColumnTerms, Derived, DomainPack, TableTerms
 from deployments.prompt_builder.drafting.draft import Draft
 from deployments.prompt_builder.drafting.roles import ColumnGuess
+from deployments.prompt_builder.query_spec.words import quote_name
 from deployments.prompt_builder.retrieval import Example
 from deployments.prompt_builder.schema_text import identifier
 from deployments.prompt_builder.synthesis.realizer.lexicon import plural_of
@@ -54,7 +55,10 @@ def write_draft(draft: Draft, folder: Path) -> tuple[Path, ...]:
     domain, examples = folder / DOMAIN_FILE, folder / EXAMPLES_FILE
     domain.write_text(render_domain(draft), encoding="utf-8")
     schema = write_snapshot(draft.schema, draft.pack, folder)
-    examples.write_text("".join(f"{e.model_dump_json()}\n" for e in stub_examples(draft)), encoding="utf-8")
+    examples.write_text(
+        "".join(f"{e.model_dump_json(exclude_defaults=True)}\n" for e in stub_examples(draft)),
+        encoding="utf-8",
+    )
     return domain, schema, examples
 
 
@@ -84,16 +88,18 @@ def stub_examples(draft: Draft) -> Iterator[Example]:
         if lookup is None:
             yield Example(
                 question=f"How many {things} are there?",
-                kind="count",
                 sql=f"SELECT count(*) FROM {identifier(name)}",
+                kind="count",
+                query_spec=f"{quote_name(name)} show count()",
             )
-        else:
-            column = identifier(lookup.name)
-            yield Example(
-                question=f"How many {things} are there per {' '.join(lookup.words)}?",
-                kind="group",
-                sql=f"SELECT {column}, count(*) FROM {identifier(name)} GROUP BY {column}",
-            )
+            continue
+        column = identifier(lookup.name)
+        yield Example(
+            question=f"How many {things} are there per {' '.join(lookup.words)}?",
+            sql=f"SELECT {column}, count(*) FROM {identifier(name)} GROUP BY {column}",
+            kind="group",
+            query_spec=f"{quote_name(name)} show {quote_name(lookup.name)}, count()",
+        )
 
 
 def files_of(folder: Path) -> tuple[Path, ...]:

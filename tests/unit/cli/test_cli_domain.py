@@ -151,6 +151,11 @@ def test_statements_that_are_refused_or_fail_are_errors(
         ("domain.yaml", "name: x", "error: description: Field required"),
         ("schema.json", "{}", "error: schema.json: is no schema snapshot"),
         ("examples.jsonl", '{"question": "q"}', "error: examples.jsonl: examples.jsonl, line 1"),
+        (
+            "examples.jsonl",
+            '{"question": "All?", "sql": "SELECT title FROM books", "kind": "list", "query_spec": "book"}',
+            "error: examples.jsonl, pair 1 ('All?'): query_spec: ",
+        ),
     ],
 )  # fmt: skip
 def test_files_that_cannot_be_read_are_findings(
