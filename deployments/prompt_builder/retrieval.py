@@ -36,13 +36,14 @@ class Example(BaseModel):
 
 
 def load_examples(path: Path) -> tuple[Example, ...]:
-    """Read a JSON lines file of examples.
+    """Read a JSON lines file of examples; a pack without the file has none.
 
     Raises:
         ValueError: a line is no example; says which line and what is wrong.
     """
     examples: list[Example] = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip():
             continue
         try:

@@ -142,7 +142,8 @@ def _terms(guess: ColumnGuess, noun: str, is_label: bool, hints: DraftingHints) 
     if guess.role == "date" and stem(words) != words:
         happened = " ".join(stem(words))
         before.append(f"{happened} date")
-        after.append(f"date {happened}")
+        # What happened on a date is a verb (date lent); what the name calls a date is a noun (start).
+        after.append(f"date {happened}" if words[-1] in ("on", "at") else happened)
     if len(words) > 1 and words[-1] == guess.unit:
         before.append(" ".join(words[:-1]))
     if len(words) > 1 and full.startswith(f"{noun} "):

@@ -112,3 +112,7 @@ def test_no_example_is_a_near_copy_of_a_development_question() -> None:
         if fuzz.token_sort_ratio(example.question.casefold(), question.casefold()) >= NEAR_COPY
     ]
     assert copies == []
+
+
+def test_a_pack_without_the_file_has_no_examples(tmp_path: Path) -> None:
+    assert load_examples(tmp_path / "examples.jsonl") == ()
