@@ -84,7 +84,7 @@ def _read_snapshot(folder: Path) -> SchemaSnapshot | Finding:
 def _read_examples(folder: Path) -> tuple[Example, ...] | Finding:
     path = folder / "examples.jsonl"
     if not path.exists():
-        return Finding("warning", path.name, "is missing; pairs of questions and SQL show a model what is meant")
+        return Finding("warning", path.name, "is missing; its pairs show a model what is meant")
     try:
         return load_examples(path)
     except (ValueError, OSError) as error:

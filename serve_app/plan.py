@@ -73,7 +73,7 @@ def make_plan(
     profiles[-1] = _overridden(settings.model, names[-1], profiles[-1])
     replaced = names[-1] if settings.model.use_finetuned or settings.model.name is not None else None
     profiles = [
-        of_pack(profile, domain_folder, pack) if name == HOUSE_PROFILE != replaced else profile
+        of_pack(profile, domain_folder, pack) if name == HOUSE_PROFILE and name != replaced else profile
         for name, profile in zip(names, profiles, strict=True)
     ]
     engines = tuple(
