@@ -12,6 +12,7 @@ from serve_app.errors import ConfigurationError
 
 Quantization = Literal["8bit", "4bit", "none"]
 GIB = 1024**3
+ADAPTER_FILE = "adapter_config.json"
 
 
 class ModelProfile(BaseModel):
@@ -29,6 +30,9 @@ class ModelProfile(BaseModel):
     folder: Path | None = Field(
         default=None,
         description="Folder with config.json, safetensors and tokenizer; relative to the profile's file",
+    )
+    adapter: Path | None = Field(
+        default=None, description="Folder of a LoRA adapter for the model; relative to the profile's file"
     )
     prompt_profile: ProfileName = Field(description="Which prompt the model was trained for")
     prompt_format: Literal["chat", "raw"] = Field(
@@ -79,7 +83,7 @@ class ModelProfile(BaseModel):
     @property
     def calibration_file(self) -> Path | None:
         """Where the calibration is, or None if the model has none."""
-        if self.calibration is not None or self.folder is None:
+        if self.calibration is not None or self.folder is None or self.adapter is not None:
             return self.calibration
         own = self.folder / CALIBRATION_FILE
         return own if own.is_file() else None
@@ -101,10 +105,17 @@ class ModelProfile(BaseModel):
                 "revision": None,
                 # Fitted on another model's answers.
                 "calibration": None,
+                "adapter": None,
             }
         if quantization is not None:
             values["quantization"] = quantization
         return type(self).model_validate(values)
+
+    def finetuned(self, folder: Path) -> Self:
+        """The profile with finetuned weights: a LoRA adapter beside the model, or a model in its place."""
+        if (folder / ADAPTER_FILE).is_file():
+            return self.model_copy(update={"name": folder.name, "adapter": folder, "calibration": None})
+        return self.override(str(folder))
 
 
 def load_profile(path: Path) -> ModelProfile:
@@ -121,7 +132,7 @@ def load_profile(path: Path) -> ModelProfile:
         raise ConfigurationError(f"The model profile {path} is not valid YAML.", detail=str(error)) from error
     if not isinstance(values, dict):
         raise ConfigurationError(f"The model profile {path} must be a mapping of keys to values.")
-    for name in ("folder", "calibration"):
+    for name in ("folder", "adapter", "calibration"):
         if values.get(name) is not None:
             values[name] = path.parent / Path(str(values[name])).expanduser()
     try:

@@ -16,7 +16,7 @@ from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerBase
 
 from serve_app.contracts import ChatTurn, GenerationRequest
-from serve_app.errors import InvalidRequest
+from serve_app.errors import ConfigurationError, InvalidRequest
 
 
 class PromptEncoder:
@@ -63,6 +63,29 @@ class PromptEncoder:
             )
         return ids
 
+    def encode_answered(self, request: GenerationRequest, answer: str) -> tuple[list[int], list[int]]:
+        """Ids of the prompt and of the answer that a model should give to it, its end token included.
+
+        Both are what stands in the context at inference: the prompt is that of `encode`, the answer what the
+        chat template makes of an assistant's turn.
+
+        Raises:
+            InvalidRequest: as in `encode`.
+            ConfigurationError: the chat template changes the prompt when an answer follows.
+        """
+        prompt = self.encode(request)
+        end = self._tokenizer.eos_token_id
+        if request.text is not None or not self._chat:
+            return prompt, [*self._plain.encode(answer, add_special_tokens=False).ids, end]
+        turns = (*request.turns, ChatTurn(role="assistant", content=answer))
+        whole = self._encode_chat(turns, prompt_only=False)
+        if whole[: len(prompt)] != prompt:
+            raise ConfigurationError("The chat template does not keep the prompt before an answer as it is.")
+        completion = whole[len(prompt) :]
+        # Some templates put a line break behind the end token.
+        ended = completion[: completion.index(end)] if end in completion else completion
+        return prompt, [*ended, end]
+
     def count(self, texts: tuple[str, ...]) -> tuple[int, ...]:
         """Tokens of each text without what a template adds around it."""
         return tuple(len(self._plain.encode(text, add_special_tokens=False).ids) for text in texts)
@@ -84,10 +107,12 @@ class PromptEncoder:
         ids: list[int] = self._plain.encode(text).ids
         return ids
 
-    def _encode_chat(self, turns: tuple[ChatTurn, ...]) -> list[int]:
+    def _encode_chat(self, turns: tuple[ChatTurn, ...], prompt_only: bool = True) -> list[int]:
         messages = [{"role": turn.role, "content": self.neutralised(turn.content)} for turn in turns]
         try:
-            text = self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+            text = self._tokenizer.apply_chat_template(
+                messages, tokenize=False, add_generation_prompt=prompt_only
+            )
         except Exception as error:  # jinja raises its own types, and templates raise for roles out of order
             raise InvalidRequest(
                 f"The model's chat template does not accept the turns {', '.join(t.role for t in turns)}.",

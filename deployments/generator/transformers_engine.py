@@ -35,11 +35,13 @@ class TransformersEngine:
         profile: ModelProfile,
         config: EngineConfig | None = None,
         constraints: ConstraintFactory | None = None,
+        loaded: LoadedModel | None = None,
     ) -> None:
+        """``loaded``: a model of this profile that is in memory already."""
         self._profile = profile
         self._config = config or EngineConfig()
         self._constraints = constraints
-        self._loaded = load_model(profile)
+        self._loaded = loaded or load_model(profile)
         self._prompts = PromptEncoder(
             self._loaded.tokenizer,
             self._loaded.backend,

@@ -112,9 +112,14 @@ def interrupted(folder: Path) -> None:
 
 def test_ctrl_c_waits_for_the_end_of_a_step() -> None:
     done = []
-    with pytest.raises(KeyboardInterrupt), whole_step():
-        signal.raise_signal(signal.SIGINT)
-        done.append("the rest of the step")
+
+    def interrupted_step() -> None:
+        with whole_step():
+            signal.raise_signal(signal.SIGINT)
+            done.append("the rest of the step")
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted_step()
     assert done
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
