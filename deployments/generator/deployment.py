@@ -48,7 +48,7 @@ class Generator:
                 yield group
 
     async def count_tokens(self, texts: tuple[str, ...]) -> tuple[int, ...]:
-        return self._ready().count_tokens(texts)
+        return await self._ready().count_tokens(texts)
 
     async def cancel(self, request_id: str) -> None:
         await self._ready().cancel(request_id)
@@ -56,13 +56,12 @@ class Generator:
     async def health(self) -> StageHealth:
         if self._engine is None:
             return StageHealth(stage="generator", ok=True, detail="Switched off by the operator.")
-        return self._engine.health()
+        return await self._engine.health()
 
     async def check_health(self) -> None:
         """An engine that no longer moves is replaced, with the replica around it."""
-        health = await self.health()
-        if not health.ok:
-            raise RuntimeError(health.detail)
+        if self._engine is not None and not self._engine.is_alive():
+            raise RuntimeError((await self.health()).detail)
 
     async def __del__(self) -> None:
         if self._engine is not None:

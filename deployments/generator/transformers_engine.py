@@ -16,7 +16,7 @@ from deployments.generator.loading import LoadedModel, load_model
 from deployments.generator.memory import MemoryMeter, free_bytes, used_bytes
 from deployments.generator.model_profile import ModelProfile
 from deployments.generator.prompt_encoding import PromptEncoder
-from deployments.generator.scheduler import Scheduler
+from deployments.generator.scheduler import Scheduler, SchedulerState
 from serve_app.contracts import Generation, GenerationRequest, MemoryUsage, StageHealth, TokenChunk
 from serve_app.errors import ConfigurationError, GenerationTimeout, InvalidRequest
 
@@ -98,15 +98,15 @@ class TransformersEngine:
     async def cancel(self, request_id: str) -> bool:
         return self._scheduler.cancel(request_id)
 
-    def count_tokens(self, texts: tuple[str, ...]) -> tuple[int, ...]:
+    async def count_tokens(self, texts: tuple[str, ...]) -> tuple[int, ...]:
         return self._prompts.count(texts)
 
     def memory(self) -> MemoryUsage:
         return MemoryMeter(self._loaded.device).usage()
 
-    def health(self) -> StageHealth:
+    async def health(self) -> StageHealth:
         state = self._scheduler.state()
-        stalled = state.step_running_s > self._config.stall_after_s
+        stalled = self._stalled(state)
         device = self._loaded.device
         if not state.alive:
             detail = "The generation thread has ended; the replica must be restarted."
@@ -130,6 +130,14 @@ class TransformersEngine:
                 "memory_free_bytes": free_bytes(device),
             },
         )
+
+    def is_alive(self) -> bool:
+        """False if the thread has ended or a step hangs."""
+        state = self._scheduler.state()
+        return state.alive and not self._stalled(state)
+
+    def _stalled(self, state: SchedulerState) -> bool:
+        return state.step_running_s > self._config.stall_after_s
 
     def reconfigure(self, **changes: Any) -> None:
         """See `Engine.reconfigure`."""
