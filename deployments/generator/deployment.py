@@ -10,6 +10,7 @@ from ray import serve
 from deployments.generator.engine import Engine
 from deployments.generator.engine_config import EngineConfig
 from deployments.generator.model_profile import ModelProfile
+from deployments.generator.remote.engine import RemoteEngine
 from serve_app.contracts import Generation, GenerationRequest, StageHealth, TokenChunk
 from serve_app.errors import ModelUnavailable
 from serve_app.logging import configure_logging
@@ -77,6 +78,8 @@ GeneratorDeployment = serve.deployment(**DEPLOYMENT_DEFAULTS)(Generator)
 
 
 def _load(profile: ModelProfile) -> Engine:
+    if profile.remote is not None:
+        return RemoteEngine(profile, profile.remote, EngineConfig())
     # torch and transformers take seconds to import; only the replica that computes pays for them.
     from deployments.generator.transformers_engine import TransformersEngine
 

@@ -15,6 +15,7 @@ Three kinds of tokens matter:
 from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerBase
 
+from deployments.generator.prompt_text import EMPTY, check_prompt, plain_text
 from serve_app.contracts import ChatTurn, GenerationRequest
 from serve_app.errors import ConfigurationError, InvalidRequest
 
@@ -46,17 +47,13 @@ class PromptEncoder:
         Raises:
             InvalidRequest: the prompt is empty, ambiguous or too long.
         """
-        if bool(request.turns) == (request.text is not None):
-            raise InvalidRequest("A generation request needs either turns or text, and not both.")
-        if request.text is not None:
-            ids = self._encode_raw(request.text)
-        elif self._chat:
+        check_prompt(request)
+        if self._chat and request.turns:
             ids = self._encode_chat(request.turns)
         else:
-            # A model without a chat template, such as a base model, goes on from the turns as one text.
-            ids = self._encode_raw("\n\n".join(turn.content for turn in request.turns) + "\n")
+            ids = self._plain.encode(plain_text(request)).ids
         if not ids:
-            raise InvalidRequest("The prompt is empty; send some text.")
+            raise InvalidRequest(EMPTY)
         if len(ids) >= self._context_tokens:
             raise InvalidRequest(
                 f"The prompt has {len(ids)} tokens but at most {self._context_tokens - 1} fit; shorten it."
@@ -100,12 +97,6 @@ class PromptEncoder:
                     text = text.replace(token, f"{token[0]} {token[1:]}")
                     changed = True
         return text
-
-    def _encode_raw(self, text: str) -> list[int]:
-        if not text.strip():
-            raise InvalidRequest("The prompt is empty; send some text.")
-        ids: list[int] = self._plain.encode(text).ids
-        return ids
 
     def _encode_chat(self, turns: tuple[ChatTurn, ...], prompt_only: bool = True) -> list[int]:
         messages = [{"role": turn.role, "content": self.neutralised(turn.content)} for turn in turns]

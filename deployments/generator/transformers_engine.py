@@ -5,12 +5,11 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import torch
-from pydantic import ValidationError
 
 from deployments.generator.constraints import ConstraintFactory
 from deployments.generator.detokenizer import Detokenizer
 from deployments.generator.engine import EngineInfo
-from deployments.generator.engine_config import EngineConfig
+from deployments.generator.engine_config import EngineConfig, changed_config
 from deployments.generator.jobs import Job
 from deployments.generator.loading import LoadedModel, load_model
 from deployments.generator.memory import MemoryMeter, free_bytes, used_bytes
@@ -18,7 +17,7 @@ from deployments.generator.model_profile import ModelProfile
 from deployments.generator.prompt_encoding import PromptEncoder
 from deployments.generator.scheduler import Scheduler, SchedulerState
 from serve_app.contracts import Generation, GenerationRequest, MemoryUsage, StageHealth, TokenChunk
-from serve_app.errors import ConfigurationError, GenerationTimeout, InvalidRequest
+from serve_app.errors import GenerationTimeout, InvalidRequest
 
 ENGINE_NAME = "transformers"
 
@@ -141,11 +140,7 @@ class TransformersEngine:
 
     def reconfigure(self, **changes: Any) -> None:
         """See `Engine.reconfigure`."""
-        try:
-            self._config = EngineConfig.model_validate(self._config.model_dump() | changes)
-        except ValidationError as error:
-            faults = "; ".join(f"{e['loc'][0]}: {e['msg']}, got {e['input']!r}" for e in error.errors())
-            raise ConfigurationError(f"The engine's settings are wrong: {faults}.") from error
+        self._config = changed_config(self._config, changes)
         self._scheduler.configure(self._config)
 
     async def close(self) -> None:
