@@ -54,9 +54,7 @@ class RemoteModel(BaseModel):
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError("must be an http:// or https:// address")
         if parts.username or parts.password or parts.query or parts.fragment:
-            raise ValueError(
-                "must hold no credentials and no query; a key goes into api_key_variable"
-            )
+            raise ValueError("must hold no credentials and no query; a key goes into api_key_variable")
         return url.rstrip("/")
 
     @property
