@@ -23,6 +23,7 @@ from deployments.prompt_builder.instruction.profile import InstructionProfile
 from deployments.prompt_builder.retrieval import load_examples
 from deployments.prompt_builder.synthesis.instruction_pairs import InstructionPairs
 from deployments.prompt_builder.synthesis.synthesizer import Synthesizer
+from deployments.prompt_builder.verified.library import ExampleLibrary
 from deployments.sql_validator.validator import SqlValidatorCore
 from serve_app.contracts import Caller, SchemaSnapshot
 from serve_app.errors import ConfigurationError
@@ -224,7 +225,7 @@ def _instruction_profile(settings: Settings, count: CountTokens) -> InstructionP
     pack = resolve(settings.domain.pack)
     config: PromptConfig = settings.prompt.model_copy(update={"profile": "instruction"})
     return InstructionProfile(
-        load_domain(pack), load_examples(pack / "examples.jsonl"), TokenCounter(count), config
+        load_domain(pack), ExampleLibrary(load_examples(pack / "examples.jsonl")), TokenCounter(count), config
     )
 
 
