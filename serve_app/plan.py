@@ -104,8 +104,9 @@ def _cascade(
 
 
 def _overridden(model: ModelSettings, named: str, profile: ModelProfile) -> ModelProfile:
-    finetuned = str(resolve(model.finetuned_path)) if model.use_finetuned and model.finetuned_path else None
-    profile = profile.override(finetuned or model.name, model.quantization)
+    profile = profile.override(model.name, model.quantization)
+    if model.use_finetuned and model.finetuned_path:
+        profile = profile.finetuned(resolve(model.finetuned_path))
     if profile.prompt_profile == "house" and not profile.is_local:
         raise ConfigurationError(
             f"MISTRAL_MODEL is {profile.model_id!r}, but the profile {named!r} asks in the house model's own "

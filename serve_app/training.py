@@ -1,10 +1,11 @@
 """Training the house model: synthesized pairs in, weights and a model card with measured accuracy out."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import ValidationError
 
@@ -13,17 +14,18 @@ from deployments.executor.embedded import EmbeddedPostgres
 from deployments.executor.executor import SqlExecutor
 from deployments.generator.engine import Engine
 from deployments.generator.model_profile import ModelProfile, load_profile
-from deployments.generator.training.config import TrainingConfig
+from deployments.generator.training.config import RunConfig, TrainingConfig
 from deployments.generator.training.trainer import train
 from deployments.generator.transformers_engine import TransformersEngine
 from deployments.prompt_builder.budget import TokenCounter
+from deployments.prompt_builder.builder import PromptProfile
 from deployments.prompt_builder.domain import load_domain
 from deployments.prompt_builder.house.form import FORM_TOKENS
 from deployments.prompt_builder.house.profile import HouseProfile
 from deployments.prompt_builder.synthesis.pairs import PairStream
 from deployments.sql_validator.validator import SqlValidatorCore
 from serve_app.confidence import CALIBRATION_FILE
-from serve_app.contracts import GenerationRequest, SamplingParams
+from serve_app.contracts import GenerationRequest, SamplingParams, SchemaSnapshot
 from serve_app.domain_check import check_domain
 from serve_app.errors import ConfigurationError
 from serve_app.evaluation.golds import GoldDatabase
@@ -75,9 +77,9 @@ def train_house_model(request: TrainingRequest, settings: Settings, say: Say) ->
     out = request.out or weights_folder(profile, pack)
     _refuse_faulty(pack, settings)
     files = {path.stem: load_items(path) for path in request.evaluation}
-    scoring = Scoring(profile, pack, files, _dsn(settings, pack) if files else None)
+    scoring = Scoring(profile, pack, files, target_dsn(settings, pack) if files else None)
     stream = PairStream(pack)
-    say(f"training {config.name} from {pack}: {_length(config)}")
+    say(f"training {config.name} from {pack}: {run_length(config)}")
     run = train(
         config,
         stream,
@@ -127,43 +129,16 @@ class Scoring:
             await engine.close()
 
     async def _exact(self, engine: Engine) -> float:
-        """Held-out pairs whose greedy output is the target, token for token."""
-        slots = asyncio.Semaphore(CONCURRENCY)
         greedy = SamplingParams(max_new_tokens=self._profile.sampling.max_new_tokens, temperature=0.0)
-
-        async def right(number: int, prompt: str, target: str) -> bool:
-            async with slots:
-                request = GenerationRequest(
-                    request_id=f"held-out-{number}",
-                    text=prompt,
-                    params=greedy,
-                    timeout_s=GENERATION_TIMEOUT_S,
-                )
-                return (await engine.submit(request)).texts[0].text.strip() == target.strip()
-
-        hits = await asyncio.gather(*(right(i, *pair) for i, pair in enumerate(self._pairs)))
-        return 100.0 * sum(hits) / len(hits)
+        asked = [
+            (_held_out_request(number, greedy, text=prompt), target)
+            for number, (prompt, target) in enumerate(self._pairs)
+        ]
+        return await exact_share(engine, asked)
 
     async def _executed(self, engine: Engine, dsn: str) -> dict[str, float]:
-        async def count(texts: tuple[str, ...]) -> tuple[int, ...]:
-            return engine.count_tokens(texts)
-
-        profile = HouseProfile(load_domain(self._pack), TokenCounter(count))
-        # Without a calibration nothing is refused for being unsure: the weights alone are judged.
-        plan = EnginePlan(name=HOUSE_PROFILE, sampling=self._profile.sampling)
-        found: dict[str, float] = {}
-        executor = SqlExecutor(dsn, ExecutorConfig(), {})
-        try:
-            schema = await executor.schema()
-            validator = SqlValidatorCore(executor.schema)
-            async with GoldDatabase(dsn, CONCURRENCY) as database:
-                for name, items in self._files.items():
-                    endpoint = LocalEndpoint(profile, engine, schema, plan, validator, executor)
-                    results = await evaluate(items, endpoint, database, CONCURRENCY)
-                    found[f"{name} right, %"] = make_report(name, results).score.percent
-        finally:
-            await executor.close()
-        return found
+        profile = HouseProfile(load_domain(self._pack), TokenCounter(engine.count_tokens))
+        return await executed_shares(profile, engine, self._profile.sampling, self._files, dsn)
 
 
 def _refuse_faulty(pack: Path, settings: Settings) -> None:
@@ -177,17 +152,73 @@ def _refuse_faulty(pack: Path, settings: Settings) -> None:
         raise ConfigurationError("\n".join([f"The domain pack {pack} has errors:", *errors]))
 
 
-def _config(request: TrainingRequest) -> TrainingConfig:
-    path = request.config or resolve(CONFIG_FILE)
+def _held_out_request(number: int, params: SamplingParams, text: str) -> GenerationRequest:
+    return GenerationRequest(
+        request_id=f"held-out-{number}", text=text, params=params, timeout_s=GENERATION_TIMEOUT_S
+    )
+
+
+async def exact_share(engine: Engine, asked: Sequence[tuple[GenerationRequest, str]]) -> float:
+    """Percentage of requests whose output is the target, character for character."""
+    slots = asyncio.Semaphore(CONCURRENCY)
+
+    async def right(request: GenerationRequest, target: str) -> bool:
+        async with slots:
+            return (await engine.submit(request)).texts[0].text.strip() == target.strip()
+
+    hits = await asyncio.gather(*(right(request, target) for request, target in asked))
+    return 100.0 * sum(hits) / len(hits)
+
+
+async def executed_shares(
+    profile: PromptProfile,
+    engine: Engine,
+    sampling: SamplingParams,
+    files: Mapping[str, tuple[Item, ...]],
+    dsn: str,
+) -> dict[str, float]:
+    """Percentage of right answers by execution, for each evaluation file."""
+    # Without a calibration nothing is refused for being unsure: the weights alone are judged.
+    plan = EnginePlan(name="trained", sampling=sampling)
+    found: dict[str, float] = {}
+    executor = SqlExecutor(dsn, ExecutorConfig(), {})
     try:
-        config = TrainingConfig.load(path)
+        schema = await executor.schema()
+        validator = SqlValidatorCore(executor.schema)
+        async with GoldDatabase(dsn, CONCURRENCY) as database:
+            for name, items in files.items():
+                endpoint = LocalEndpoint(profile, engine, schema, plan, validator, executor)
+                results = await evaluate(items, endpoint, database, CONCURRENCY)
+                found[f"{name} right, %"] = make_report(name, results).score.percent
+    finally:
+        await executor.close()
+    return found
+
+
+async def live_schema(dsn: str) -> SchemaSnapshot:
+    """What the assistant may see of a database."""
+    executor = SqlExecutor(dsn, ExecutorConfig(), {})
+    try:
+        return await executor.schema()
+    finally:
+        await executor.close()
+
+
+ConfigT = TypeVar("ConfigT", bound=RunConfig)
+
+
+def run_config(kind: type[ConfigT], path: Path, minutes: float | None, steps: int | None) -> ConfigT:
+    """A training config from its file, with the length of the run that was asked for instead.
+
+    Raises:
+        ConfigurationError: every fault of the file.
+    """
+    try:
+        config = kind.load(path)
     except ValidationError as error:
         faults = [f"- {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_url=False)]
         raise ConfigurationError("\n".join([f"The training config {path} has faults:", *faults])) from error
-    length = {
-        "time_budget_s": request.minutes * 60 if request.minutes is not None else None,
-        "max_steps": request.steps,
-    }
+    length = {"time_budget_s": minutes * 60 if minutes is not None else None, "max_steps": steps}
     given = {name: value for name, value in length.items() if value is not None}
     if not given:
         return config
@@ -196,7 +227,11 @@ def _config(request: TrainingRequest) -> TrainingConfig:
     return config.model_copy(update={"optimization": budget})
 
 
-def _dsn(settings: Settings, pack: Path) -> str:
+def _config(request: TrainingRequest) -> TrainingConfig:
+    return run_config(TrainingConfig, request.config or resolve(CONFIG_FILE), request.minutes, request.steps)
+
+
+def target_dsn(settings: Settings, pack: Path) -> str:
     """The evaluation's database: the one that is asked, else the embedded one, started if need be.
 
     Raises:
@@ -210,7 +245,7 @@ def _dsn(settings: Settings, pack: Path) -> str:
     return EmbeddedPostgres(resolve(settings.server.data_dir) / "postgres").start().dsn
 
 
-def _length(config: TrainingConfig) -> str:
+def run_length(config: RunConfig) -> str:
     budget = config.optimization
     parts = [
         f"{budget.max_steps:,} steps" if budget.max_steps else "",

@@ -7,12 +7,13 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from deployments.generator.memory import free_bytes
-from deployments.generator.model_profile import GIB, ModelProfile
+from deployments.generator.model_profile import ADAPTER_FILE, GIB, ModelProfile
 from serve_app.errors import ConfigurationError, ModelUnavailable
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model")
 INDEX_FILE = "model.safetensors.index.json"
 WEIGHTS_FILE = "model.safetensors"
+ADAPTER_WEIGHTS_FILE = "adapter_model.safetensors"
 
 
 def choose_device(profile: ModelProfile) -> torch.device:
@@ -65,6 +66,13 @@ def check_folder(profile: ModelProfile) -> None:
         )
     for file in _weight_files(folder):
         _check_weights(file)
+
+
+def check_adapter(folder: Path) -> None:
+    """Raises ModelUnavailable unless the folder holds a whole LoRA adapter."""
+    if not (folder / ADAPTER_FILE).is_file():
+        raise ModelUnavailable(f"The folder {folder} holds no adapter: it has no {ADAPTER_FILE}.")
+    _check_weights(folder / ADAPTER_WEIGHTS_FILE)
 
 
 def _check_architecture(folder: Path) -> None:

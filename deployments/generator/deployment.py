@@ -10,6 +10,7 @@ from ray import serve
 from deployments.generator.engine import Engine
 from deployments.generator.engine_config import EngineConfig
 from deployments.generator.model_profile import ModelProfile
+from deployments.generator.remote.engine import RemoteEngine
 from serve_app.contracts import Generation, GenerationRequest, StageHealth, TokenChunk
 from serve_app.errors import ModelUnavailable
 from serve_app.logging import configure_logging
@@ -48,7 +49,7 @@ class Generator:
                 yield group
 
     async def count_tokens(self, texts: tuple[str, ...]) -> tuple[int, ...]:
-        return self._ready().count_tokens(texts)
+        return await self._ready().count_tokens(texts)
 
     async def cancel(self, request_id: str) -> None:
         await self._ready().cancel(request_id)
@@ -56,13 +57,12 @@ class Generator:
     async def health(self) -> StageHealth:
         if self._engine is None:
             return StageHealth(stage="generator", ok=True, detail="Switched off by the operator.")
-        return self._engine.health()
+        return await self._engine.health()
 
     async def check_health(self) -> None:
         """An engine that no longer moves is replaced, with the replica around it."""
-        health = await self.health()
-        if not health.ok:
-            raise RuntimeError(health.detail)
+        if self._engine is not None and not self._engine.is_alive():
+            raise RuntimeError((await self.health()).detail)
 
     async def __del__(self) -> None:
         if self._engine is not None:
@@ -78,6 +78,8 @@ GeneratorDeployment = serve.deployment(**DEPLOYMENT_DEFAULTS)(Generator)
 
 
 def _load(profile: ModelProfile) -> Engine:
+    if profile.remote is not None:
+        return RemoteEngine(profile, profile.remote, EngineConfig())
     # torch and transformers take seconds to import; only the replica that computes pays for them.
     from deployments.generator.transformers_engine import TransformersEngine
 

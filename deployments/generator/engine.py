@@ -1,4 +1,4 @@
-"""What an engine offers. `TransformersEngine` computes here; a remote engine can ask elsewhere.
+"""What an engine offers. `TransformersEngine` computes here, `RemoteEngine` asks an endpoint elsewhere.
 
 An engine knows nothing of what its texts mean: prompts in, tokens out, within the limits of the request.
 """
@@ -58,11 +58,19 @@ class Engine(Protocol):
         """End a request; False if there is none of that id."""
         ...
 
-    def count_tokens(self, texts: tuple[str, ...]) -> tuple[int, ...]: ...
+    async def count_tokens(self, texts: tuple[str, ...]) -> tuple[int, ...]:
+        """Tokens of each text without what a template adds around it; never fewer than there are."""
+        ...
 
     def memory(self) -> MemoryUsage: ...
 
-    def health(self) -> StageHealth: ...
+    async def health(self) -> StageHealth:
+        """Whether it can generate now."""
+        ...
+
+    def is_alive(self) -> bool:
+        """False when nothing but a new process can help."""
+        ...
 
     def reconfigure(self, **changes: Any) -> None:
         """Change fields of the engine's config while it runs.

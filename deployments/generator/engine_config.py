@@ -1,6 +1,11 @@
 """Settings of an engine that belong to the machine, not to the model."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from serve_app.errors import ConfigurationError
 
 
 class EngineConfig(BaseModel):
@@ -29,3 +34,16 @@ class EngineConfig(BaseModel):
     stall_after_s: float = Field(
         default=60.0, gt=0, description="A step that takes longer makes the engine unhealthy"
     )
+
+
+def changed_config(config: EngineConfig, changes: Mapping[str, Any]) -> EngineConfig:
+    """The config with other values.
+
+    Raises:
+        ConfigurationError: a field is unknown, or its value is out of bounds.
+    """
+    try:
+        return EngineConfig.model_validate(config.model_dump() | dict(changes))
+    except ValidationError as error:
+        faults = "; ".join(f"{e['loc'][0]}: {e['msg']}, got {e['input']!r}" for e in error.errors())
+        raise ConfigurationError(f"The engine's settings are wrong: {faults}.") from error

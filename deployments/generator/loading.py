@@ -15,6 +15,7 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
+from deployments.generator.adapters import with_adapter
 from deployments.generator.checks import check_folder, check_memory, choose_device
 from deployments.generator.model_profile import ModelProfile
 from serve_app.errors import ConfigurationError, ModelUnavailable
@@ -46,7 +47,7 @@ def load_model(profile: ModelProfile) -> LoadedModel:
 
     Raises:
         ModelUnavailable: no GPU, too little memory, or the model cannot be read.
-        ConfigurationError: not a causal language model, or a tokenizer that does not fit the profile.
+        ConfigurationError: not a causal language model, or a tokenizer or an adapter that does not fit.
     """
     started = time.perf_counter()
     device = choose_device(profile)
@@ -78,6 +79,8 @@ def load_model(profile: ModelProfile) -> LoadedModel:
             detail=f"{type(error).__name__}: {error}",
         ) from error
     model.eval()
+    if profile.adapter is not None:
+        model = with_adapter(model, profile.adapter, merge=profile.quantization == "none")
     logger.info("loaded %s on %s in %.1f s", profile.name, device, time.perf_counter() - started)
     backend = _backend(profile, tokenizer)
     end_tokens = _end_tokens(model, tokenizer)

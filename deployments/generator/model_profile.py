@@ -6,12 +6,14 @@ from typing import Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from deployments.generator.remote.config import RemoteModel
 from serve_app.confidence import CALIBRATION_FILE, Thresholds
 from serve_app.contracts import ProfileName, SamplingParams
 from serve_app.errors import ConfigurationError
 
 Quantization = Literal["8bit", "4bit", "none"]
 GIB = 1024**3
+ADAPTER_FILE = "adapter_config.json"
 
 
 class ModelProfile(BaseModel):
@@ -29,6 +31,12 @@ class ModelProfile(BaseModel):
     folder: Path | None = Field(
         default=None,
         description="Folder with config.json, safetensors and tokenizer; relative to the profile's file",
+    )
+    remote: RemoteModel | None = Field(
+        default=None, description="Instead of a model of this machine: an OpenAI-compatible endpoint"
+    )
+    adapter: Path | None = Field(
+        default=None, description="Folder of a LoRA adapter for the model; relative to the profile's file"
     )
     prompt_profile: ProfileName = Field(description="Which prompt the model was trained for")
     prompt_format: Literal["chat", "raw"] = Field(
@@ -65,21 +73,27 @@ class ModelProfile(BaseModel):
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
-        if (self.model_id is None) == (self.folder is None):
-            raise ValueError(
-                f"set exactly one of model_id and folder, got {self.model_id!r} and {self.folder}"
-            )
+        sources = {"model_id": self.model_id, "folder": self.folder, "remote": self.remote}
+        given = [name for name, value in sources.items() if value is not None]
+        if len(given) != 1:
+            raise ValueError(f"set exactly one of {', '.join(sources)}, got {' and '.join(given) or 'none'}")
+        if self.remote is not None and self.prompt_profile == "house":
+            raise ValueError("the house model runs on this machine; remote needs prompt_profile: instruction")
+        if self.remote is not None and self.adapter is not None:
+            raise ValueError("an adapter is loaded at the endpoint; leave out adapter or remote")
         return self
 
     @property
     def source(self) -> str:
-        """What `from_pretrained` is given."""
+        """What `from_pretrained` is given, or the endpoint's name of the model."""
+        if self.remote is not None:
+            return self.remote.model
         return str(self.folder) if self.folder is not None else str(self.model_id)
 
     @property
     def calibration_file(self) -> Path | None:
         """Where the calibration is, or None if the model has none."""
-        if self.calibration is not None or self.folder is None:
+        if self.calibration is not None or self.folder is None or self.adapter is not None:
             return self.calibration
         own = self.folder / CALIBRATION_FILE
         return own if own.is_file() else None
@@ -89,9 +103,15 @@ class ModelProfile(BaseModel):
         return self.folder is not None
 
     def override(self, model: str | None = None, quantization: Quantization | None = None) -> Self:
-        """The profile with another quantization or model (a folder if there is such a one, else a hub id)."""
+        """The profile with another quantization or model (a folder if there is such a one, else a hub id).
+
+        Of a remote model: another one at the same endpoint, whose quantization is the endpoint's affair.
+        """
         values: dict[str, Any] = self.model_dump()
-        if model is not None:
+        if model is not None and self.remote is not None:
+            remote = self.remote.model_copy(update={"model": model})
+            values |= {"name": model, "remote": remote, "calibration": None}
+        elif model is not None:
             folder = Path(model).expanduser()
             local = folder.is_dir() or model.startswith((".", "/", "~"))
             values |= {
@@ -101,10 +121,26 @@ class ModelProfile(BaseModel):
                 "revision": None,
                 # Fitted on another model's answers.
                 "calibration": None,
+                "adapter": None,
             }
         if quantization is not None:
             values["quantization"] = quantization
         return type(self).model_validate(values)
+
+    def finetuned(self, folder: Path) -> Self:
+        """The profile with finetuned weights: a LoRA adapter beside the model, or a model in its place.
+
+        Raises:
+            ConfigurationError: the model runs elsewhere.
+        """
+        if self.remote is not None:
+            raise ConfigurationError(
+                f"USE_FINETUNED_MODEL is on, but the model of {self.name} is served at {self.remote.url}. "
+                "Load the weights there, or choose another model profile."
+            )
+        if (folder / ADAPTER_FILE).is_file():
+            return self.model_copy(update={"name": folder.name, "adapter": folder, "calibration": None})
+        return self.override(str(folder))
 
 
 def load_profile(path: Path) -> ModelProfile:
@@ -121,9 +157,12 @@ def load_profile(path: Path) -> ModelProfile:
         raise ConfigurationError(f"The model profile {path} is not valid YAML.", detail=str(error)) from error
     if not isinstance(values, dict):
         raise ConfigurationError(f"The model profile {path} must be a mapping of keys to values.")
-    for name in ("folder", "calibration"):
+    for name in ("folder", "adapter", "calibration"):
         if values.get(name) is not None:
             values[name] = path.parent / Path(str(values[name])).expanduser()
+    remote = values.get("remote")
+    if isinstance(remote, dict) and remote.get("tokenizer") is not None:
+        remote["tokenizer"] = path.parent / Path(str(remote["tokenizer"])).expanduser()
     try:
         return ModelProfile.model_validate(values)
     except ValidationError as error:

@@ -15,8 +15,9 @@ Three kinds of tokens matter:
 from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerBase
 
+from deployments.generator.prompt_text import EMPTY, check_prompt, plain_text
 from serve_app.contracts import ChatTurn, GenerationRequest
-from serve_app.errors import InvalidRequest
+from serve_app.errors import ConfigurationError, InvalidRequest
 
 
 class PromptEncoder:
@@ -46,22 +47,41 @@ class PromptEncoder:
         Raises:
             InvalidRequest: the prompt is empty, ambiguous or too long.
         """
-        if bool(request.turns) == (request.text is not None):
-            raise InvalidRequest("A generation request needs either turns or text, and not both.")
-        if request.text is not None:
-            ids = self._encode_raw(request.text)
-        elif self._chat:
+        check_prompt(request)
+        if self._chat and request.turns:
             ids = self._encode_chat(request.turns)
         else:
-            # A model without a chat template, such as a base model, goes on from the turns as one text.
-            ids = self._encode_raw("\n\n".join(turn.content for turn in request.turns) + "\n")
+            ids = self._plain.encode(plain_text(request)).ids
         if not ids:
-            raise InvalidRequest("The prompt is empty; send some text.")
+            raise InvalidRequest(EMPTY)
         if len(ids) >= self._context_tokens:
             raise InvalidRequest(
                 f"The prompt has {len(ids)} tokens but at most {self._context_tokens - 1} fit; shorten it."
             )
         return ids
+
+    def encode_answered(self, request: GenerationRequest, answer: str) -> tuple[list[int], list[int]]:
+        """Ids of the prompt and of the answer that a model should give to it, its end token included.
+
+        Both are what stands in the context at inference: the prompt is that of `encode`, the answer what the
+        chat template makes of an assistant's turn.
+
+        Raises:
+            InvalidRequest: as in `encode`.
+            ConfigurationError: the chat template changes the prompt when an answer follows.
+        """
+        prompt = self.encode(request)
+        end = self._tokenizer.eos_token_id
+        if request.text is not None or not self._chat:
+            return prompt, [*self._plain.encode(answer, add_special_tokens=False).ids, end]
+        turns = (*request.turns, ChatTurn(role="assistant", content=answer))
+        whole = self._encode_chat(turns, prompt_only=False)
+        if whole[: len(prompt)] != prompt:
+            raise ConfigurationError("The chat template does not keep the prompt before an answer as it is.")
+        completion = whole[len(prompt) :]
+        # Some templates put a line break behind the end token.
+        ended = completion[: completion.index(end)] if end in completion else completion
+        return prompt, [*ended, end]
 
     def count(self, texts: tuple[str, ...]) -> tuple[int, ...]:
         """Tokens of each text without what a template adds around it."""
@@ -78,16 +98,12 @@ class PromptEncoder:
                     changed = True
         return text
 
-    def _encode_raw(self, text: str) -> list[int]:
-        if not text.strip():
-            raise InvalidRequest("The prompt is empty; send some text.")
-        ids: list[int] = self._plain.encode(text).ids
-        return ids
-
-    def _encode_chat(self, turns: tuple[ChatTurn, ...]) -> list[int]:
+    def _encode_chat(self, turns: tuple[ChatTurn, ...], prompt_only: bool = True) -> list[int]:
         messages = [{"role": turn.role, "content": self.neutralised(turn.content)} for turn in turns]
         try:
-            text = self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+            text = self._tokenizer.apply_chat_template(
+                messages, tokenize=False, add_generation_prompt=prompt_only
+            )
         except Exception as error:  # jinja raises its own types, and templates raise for roles out of order
             raise InvalidRequest(
                 f"The model's chat template does not accept the turns {', '.join(t.role for t in turns)}.",

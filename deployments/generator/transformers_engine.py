@@ -5,20 +5,19 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import torch
-from pydantic import ValidationError
 
 from deployments.generator.constraints import ConstraintFactory
 from deployments.generator.detokenizer import Detokenizer
 from deployments.generator.engine import EngineInfo
-from deployments.generator.engine_config import EngineConfig
+from deployments.generator.engine_config import EngineConfig, changed_config
 from deployments.generator.jobs import Job
 from deployments.generator.loading import LoadedModel, load_model
 from deployments.generator.memory import MemoryMeter, free_bytes, used_bytes
 from deployments.generator.model_profile import ModelProfile
 from deployments.generator.prompt_encoding import PromptEncoder
-from deployments.generator.scheduler import Scheduler
+from deployments.generator.scheduler import Scheduler, SchedulerState
 from serve_app.contracts import Generation, GenerationRequest, MemoryUsage, StageHealth, TokenChunk
-from serve_app.errors import ConfigurationError, GenerationTimeout, InvalidRequest
+from serve_app.errors import GenerationTimeout, InvalidRequest
 
 ENGINE_NAME = "transformers"
 
@@ -35,11 +34,13 @@ class TransformersEngine:
         profile: ModelProfile,
         config: EngineConfig | None = None,
         constraints: ConstraintFactory | None = None,
+        loaded: LoadedModel | None = None,
     ) -> None:
+        """``loaded``: a model of this profile that is in memory already."""
         self._profile = profile
         self._config = config or EngineConfig()
         self._constraints = constraints
-        self._loaded = load_model(profile)
+        self._loaded = loaded or load_model(profile)
         self._prompts = PromptEncoder(
             self._loaded.tokenizer,
             self._loaded.backend,
@@ -96,15 +97,15 @@ class TransformersEngine:
     async def cancel(self, request_id: str) -> bool:
         return self._scheduler.cancel(request_id)
 
-    def count_tokens(self, texts: tuple[str, ...]) -> tuple[int, ...]:
+    async def count_tokens(self, texts: tuple[str, ...]) -> tuple[int, ...]:
         return self._prompts.count(texts)
 
     def memory(self) -> MemoryUsage:
         return MemoryMeter(self._loaded.device).usage()
 
-    def health(self) -> StageHealth:
+    async def health(self) -> StageHealth:
         state = self._scheduler.state()
-        stalled = state.step_running_s > self._config.stall_after_s
+        stalled = self._stalled(state)
         device = self._loaded.device
         if not state.alive:
             detail = "The generation thread has ended; the replica must be restarted."
@@ -129,13 +130,17 @@ class TransformersEngine:
             },
         )
 
+    def is_alive(self) -> bool:
+        """False if the thread has ended or a step hangs."""
+        state = self._scheduler.state()
+        return state.alive and not self._stalled(state)
+
+    def _stalled(self, state: SchedulerState) -> bool:
+        return state.step_running_s > self._config.stall_after_s
+
     def reconfigure(self, **changes: Any) -> None:
         """See `Engine.reconfigure`."""
-        try:
-            self._config = EngineConfig.model_validate(self._config.model_dump() | changes)
-        except ValidationError as error:
-            faults = "; ".join(f"{e['loc'][0]}: {e['msg']}, got {e['input']!r}" for e in error.errors())
-            raise ConfigurationError(f"The engine's settings are wrong: {faults}.") from error
+        self._config = changed_config(self._config, changes)
         self._scheduler.configure(self._config)
 
     async def close(self) -> None:

@@ -42,6 +42,9 @@ def gpu_check(
         known = ", ".join(sorted(p.stem for p in path.parent.glob("*.yaml"))) or "none is there"
         fail(f"there is no model profile {model or settings.model.profile!r}; there are: {known}")
     profile = load_profile(path).override(settings.model.name, settings.model.quantization)
+    if profile.remote is not None:
+        result(f"{profile.name} is asked at {profile.remote.url} and needs no GPU here")
+        return
     result(f"torch {torch.__version__}, CUDA {torch.version.cuda or 'not built in'}")
     for index in range(torch.cuda.device_count()):
         properties = torch.cuda.get_device_properties(index)

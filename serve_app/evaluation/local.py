@@ -128,10 +128,10 @@ class _Local:
         return self._engine.stream(request)
 
     async def count_tokens(self, texts: tuple[str, ...]) -> tuple[int, ...]:
-        return self._engine.count_tokens(texts)
+        return await self._engine.count_tokens(texts)
 
     async def cancel(self, request_id: str) -> None:
         await self._engine.cancel(request_id)
 
     async def health(self) -> StageHealth:
-        return self._engine.health()
+        return await self._engine.health()

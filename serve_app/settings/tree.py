@@ -63,7 +63,9 @@ class ModelSettings(Section):
     use_finetuned: bool = Field(
         default=False, description="Load finetuned_path instead of the model's own weights"
     )
-    finetuned_path: Path | None = Field(default=None, description="Folder of finetuned weights")
+    finetuned_path: Path | None = Field(
+        default=None, description="Folder of finetuned weights, or of a LoRA adapter for the model"
+    )
 
     @field_validator("profile")
     @classmethod

@@ -85,7 +85,8 @@ async def live(engine: TransformersEngine, number: int, end: str, candidates: in
 
 async def idle(engine: TransformersEngine) -> None:
     async with asyncio.timeout(20):
-        while engine.health().figures["active_requests"] or engine.health().figures["queued_requests"]:  # noqa: ASYNC110
+        idle_figures = {"active_requests": 0, "queued_requests": 0}
+        while not idle_figures.items() <= (await engine.health()).figures.items():  # noqa: ASYNC110
             await asyncio.sleep(0)
         # When one more request is answered, the thread has cleaned up after those before.
         await engine.submit(make_request("last", max_new_tokens=1))

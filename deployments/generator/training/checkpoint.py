@@ -1,7 +1,7 @@
 """A run's state on disk: one file, replaced atomically."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,9 +9,8 @@ from typing import Any
 
 import torch
 from pydantic import TypeAdapter
-from transformers import MistralForCausalLM
 
-from deployments.generator.training.config import TrainingConfig
+from deployments.generator.training.config import RunConfig
 from deployments.generator.training.run_record import CurvePoint, Evaluation
 
 CHECKPOINT_FILE = "checkpoint.pt"
@@ -62,9 +61,12 @@ class TrainingState:
 _STATE = TypeAdapter(TrainingState)
 
 
-def deciding_settings(config: TrainingConfig) -> dict[str, Any]:
-    """The settings that a resumed run must share with its checkpoint."""
-    settings = config.model_dump(mode="json", exclude=set(FREE_SETTINGS))
+def deciding_settings(config: RunConfig, given: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """The settings that a resumed run must share with its checkpoint.
+
+    ``given`` identifies what the config does not hold, such as a file of data by its hash.
+    """
+    settings = config.model_dump(mode="json", exclude=set(FREE_SETTINGS)) | dict(given or {})
     for name in FREE_OPTIMIZATION:
         del settings["optimization"][name]
     return settings
@@ -72,27 +74,31 @@ def deciding_settings(config: TrainingConfig) -> dict[str, Any]:
 
 def save_checkpoint(
     work: Path,
-    config: TrainingConfig,
+    config: RunConfig,
     state: TrainingState,
-    model: MistralForCausalLM,
+    weights: Mapping[str, torch.Tensor],
     optimizers: Sequence[torch.optim.Optimizer],
+    given: Mapping[str, str] | None = None,
 ) -> None:
-    """Write beside the old checkpoint, then rename over it."""
+    """Write beside the old checkpoint, then rename over it. ``weights`` are those that training changes."""
     staging = work / (CHECKPOINT_FILE + ".new")
     torch.save(
         {
-            "settings": deciding_settings(config),
+            "settings": deciding_settings(config, given),
             "state": _STATE.dump_python(state, mode="json"),
-            "model": model.state_dict(),
+            "model": dict(weights),
             "optimizers": [optimizer.state_dict() for optimizer in optimizers],
             "torch_rng": torch.get_rng_state(),
+            "cuda_rng": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
         },
         staging,
     )
     staging.replace(work / CHECKPOINT_FILE)
 
 
-def load_checkpoint(work: Path, config: TrainingConfig) -> tuple[TrainingState, dict[str, Any] | None]:
+def load_checkpoint(
+    work: Path, config: RunConfig, given: Mapping[str, str] | None = None
+) -> tuple[TrainingState, dict[str, Any] | None]:
     """The state to go on from with the saved tensors, or a fresh state and None.
 
     Raises:
@@ -102,7 +108,7 @@ def load_checkpoint(work: Path, config: TrainingConfig) -> tuple[TrainingState, 
     if not path.exists():
         return TrainingState(), None
     saved: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    expected = deciding_settings(config)
+    expected = deciding_settings(config, given)
     changed = sorted(key for key in expected if saved["settings"].get(key) != expected[key])
     if changed:
         raise CheckpointMismatch(
@@ -110,6 +116,13 @@ def load_checkpoint(work: Path, config: TrainingConfig) -> tuple[TrainingState, 
             "restore them, or start afresh without resuming"
         )
     return _STATE.validate_python(saved["state"]), saved
+
+
+def restore_random_state(saved: Mapping[str, Any]) -> None:
+    """Random numbers go on where the checkpoint left them."""
+    torch.set_rng_state(saved["torch_rng"])
+    if torch.cuda.is_available() and saved.get("cuda_rng"):
+        torch.cuda.set_rng_state_all(saved["cuda_rng"])
 
 
 def clear_checkpoint(work: Path) -> None:

@@ -99,13 +99,11 @@ class BatchConfig(TrainingModel):
         return self.sequences * self.pool_batches
 
 
-class TrainingConfig(TrainingModel):
-    """One training run."""
+class RunConfig(TrainingModel):
+    """What every training run has, whatever it trains."""
 
     name: str = Field(default="house", description="Name of the model, for its card")
     seed: int = Field(default=1, ge=0, description="Of weights, data and order")
-    shape: ModelShape = Field(default=ModelShape(), description="Size of the model")
-    tokenizer: TokenizerConfig = Field(default=TokenizerConfig(), description="Size of the vocabulary")
     optimization: OptimizationConfig = Field(
         default=OptimizationConfig(), description="Optimizer and length of the run"
     )
@@ -115,16 +113,17 @@ class TrainingConfig(TrainingModel):
     )
     threads: int = Field(default=1, ge=1, description="CPU threads of the trainer")
     precision: Literal["bfloat16", "float32"] = Field(
-        default="bfloat16", description="Of matrix products; weights stay float32"
-    )
-    export_dtype: Literal["float16", "bfloat16", "float32"] = Field(
-        default="float16", description="Of the saved weights"
+        default="bfloat16", description="Of matrix products; trained weights stay float32"
     )
     checkpoint_every_s: float = Field(default=180.0, gt=0, description="Time between checkpoints")
     evaluate_every_s: float | None = Field(
         default=600.0, gt=0, description="Time between evaluations; null for the end only"
     )
     progress_every_s: float = Field(default=10.0, gt=0, description="Time between progress lines")
+
+    @property
+    def batches_per_step(self) -> int:
+        return 1
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -134,3 +133,60 @@ class TrainingConfig(TrainingModel):
             pydantic.ValidationError: a key is unknown or a value is out of bounds.
         """
         return cls.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
+
+
+class TrainingConfig(RunConfig):
+    """A run that trains a model of its own from scratch."""
+
+    shape: ModelShape = Field(default=ModelShape(), description="Size of the model")
+    tokenizer: TokenizerConfig = Field(default=TokenizerConfig(), description="Size of the vocabulary")
+    export_dtype: Literal["float16", "bfloat16", "float32"] = Field(
+        default="float16", description="Of the saved weights"
+    )
+
+
+class AdapterShape(TrainingModel):
+    """Low-rank matrices beside the frozen weights (LoRA, Hu et al. 2021)."""
+
+    rank: int = Field(default=16, ge=1, le=1024, description="Rank of each update")
+    alpha: float = Field(default=32.0, gt=0, description="The update is scaled by alpha / rank")
+    dropout: float = Field(default=0.05, ge=0, lt=1, description="Of the adapter's input, while training")
+    target_modules: tuple[str, ...] = Field(
+        default=("q_proj", "k_proj", "v_proj", "o_proj"),
+        min_length=1,
+        description="Linear layers that get an adapter, by the end of their names",
+    )
+
+
+class AdapterTrainingConfig(RunConfig):
+    """A run that trains a LoRA adapter for an existing model."""
+
+    base: str = Field(min_length=1, description="Model profile under configs/models/ that is fine-tuned")
+    quantization: Literal["8bit", "4bit", "none"] | None = Field(
+        default=None, description="Of the frozen base, by bitsandbytes; null: the profile's own"
+    )
+    adapter: AdapterShape = Field(default=AdapterShape(), description="The adapter")
+    accumulation: int = Field(
+        default=1, ge=1, description="Batches whose gradients make one step; saves memory, not time"
+    )
+    gradient_checkpointing: bool = Field(
+        default=True, description="Compute activations again in the backward pass instead of keeping them"
+    )
+    held_out_one_in: int = Field(
+        default=50,
+        ge=2,
+        description="One pair in so many, by hash of its input, is scored and never trained on",
+    )
+    held_out_pairs: int = Field(default=200, ge=1, description="Held-out pairs scored at each evaluation")
+
+    @property
+    def batches_per_step(self) -> int:
+        return self.accumulation
+
+    @model_validator(mode="after")
+    def _adamw(self) -> Self:
+        if self.optimization.optimizer != "adamw":
+            raise ValueError(
+                f"optimization.optimizer must be adamw for an adapter, got {self.optimization.optimizer}"
+            )
+        return self

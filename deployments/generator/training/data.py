@@ -8,14 +8,12 @@ WORKER_SEED_STEP, start)``.
 
 import hashlib
 import itertools
-import json
 import multiprocessing
 import os
 import queue
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -23,9 +21,12 @@ from tokenizers import Tokenizer
 
 from deployments.generator.training.config import BatchConfig
 
-Pair = tuple[str, str]
+Pair = tuple[str, ...]
+"""(prompt, completion), or whatever texts the run's encoder takes."""
 PairSource = Callable[[int, int], Iterator[Pair]]
 """``pairs(seed, start)``: an endless, reproducible stream from pair ``start`` on; picklable for workers."""
+Row = tuple[list[int], list[int]]
+"""Token ids of a prompt and of its completion, the end token included."""
 
 WORKER_SEED_STEP = 1_000_003  # keeps the streams of two workers, and of neighbouring seeds, apart
 QUEUED_POOLS = 2  # per worker: enough to hide a slow pool, little enough to waste no memory
@@ -54,21 +55,17 @@ class Pool:
 
 
 @dataclass(frozen=True, slots=True)
-class JsonlPairs:
-    """A file of lines with ``prompt`` and ``completion`` as an endless stream, every pass in a new order."""
+class RepeatedPairs:
+    """Given pairs as an endless stream, every pass in a new order."""
 
-    path: Path
+    rows: tuple[Pair, ...]
 
     def __call__(self, seed: int, start: int) -> Iterator[Pair]:
-        lines = self.path.read_text(encoding="utf-8").splitlines()
-        rows = [json.loads(line) for line in lines if line.strip()]
-        if not rows:
-            raise DataError(f"{self.path.name} holds no pairs")
-        first_pass, offset = divmod(start, len(rows))
+        first_pass, offset = divmod(start, len(self.rows))
         for epoch in itertools.count(first_pass):
-            order = np.random.default_rng([seed, epoch]).permutation(len(rows))
+            order = np.random.default_rng([seed, epoch]).permutation(len(self.rows))
             for index in order[offset:]:
-                yield rows[index]["prompt"], rows[index]["completion"]
+                yield self.rows[index]
             offset = 0
 
 
@@ -82,14 +79,19 @@ class PairEncoder:
         self._config = config
 
     def pool(self, pairs: list[Pair], seed: int, number: int) -> Pool:
-        """Encode, sort by length, cut into batches and shuffle them."""
-        prompts = self._tokenizer.encode_batch_fast([prompt for prompt, _ in pairs])
-        completions = self._tokenizer.encode_batch_fast([text for _, text in pairs], add_special_tokens=False)
-        rows = [
-            (prompt.ids, [*completion.ids, self._eos_id])
-            for prompt, completion in zip(prompts, completions, strict=True)
-        ]
+        """Encode, sort by length, cut into batches and shuffle them.
+
+        Raises:
+            DataError: no pair of the pool is short enough.
+        """
+        rows = self.rows(pairs)
         kept = [row for row in rows if len(row[0]) + len(row[1]) <= self._config.max_sequence_tokens]
+        if not kept:
+            shortest = min(len(prompt) + len(completion) for prompt, completion in rows)
+            raise DataError(
+                f"none of {len(rows)} pairs has at most max_sequence_tokens "
+                f"({self._config.max_sequence_tokens}) tokens; the shortest has {shortest}"
+            )
         kept.sort(key=lambda row: len(row[0]) + len(row[1]))
         size = self._config.sequences
         batches = [self._batch(kept[first : first + size]) for first in range(0, len(kept), size)]
@@ -97,7 +99,16 @@ class PairEncoder:
         digest = hashlib.sha256("\0".join(text for pair in pairs for text in pair).encode()).hexdigest()
         return Pool(tuple(batches[index] for index in order), digest, len(rows) - len(kept))
 
-    def _batch(self, rows: list[tuple[list[int], list[int]]]) -> Batch:
+    def rows(self, pairs: list[Pair]) -> list[Row]:
+        """Token ids; the tokenizer's own template frames the prompt."""
+        prompts = self._tokenizer.encode_batch_fast([prompt for prompt, _ in pairs])
+        completions = self._tokenizer.encode_batch_fast([text for _, text in pairs], add_special_tokens=False)
+        return [
+            (prompt.ids, [*completion.ids, self._eos_id])
+            for prompt, completion in zip(prompts, completions, strict=True)
+        ]
+
+    def _batch(self, rows: list[Row]) -> Batch:
         width = max(len(prompt) + len(completion) for prompt, completion in rows)
         ids = np.full((len(rows), width), self._pad_id, dtype=np.int32)
         weights = np.zeros((len(rows), width), dtype=np.float32)
@@ -117,15 +128,13 @@ def _pools(
     for own in itertools.count(first):
         chunk = list(itertools.islice(stream, config.pool_sequences))
         if len(chunk) < config.pool_sequences:
-            raise DataError("the pair source ended; it must be endless (JsonlPairs repeats a file)")
+            raise DataError("the pair source ended; it must be endless (RepeatedPairs repeats given ones)")
         yield encoder.pool(chunk, seed, own * max(config.workers, 1) + worker)
 
 
 def _work(
     pairs: PairSource,
-    tokenizer_json: str,
-    eos_id: int,
-    pad_id: int,
+    encoder: PairEncoder,
     config: BatchConfig,
     seed: int,
     worker: int,
@@ -136,7 +145,6 @@ def _work(
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     parent = multiprocessing.parent_process()
     try:
-        encoder = PairEncoder(Tokenizer.from_str(tokenizer_json), eos_id, pad_id, config)
         for pool in _pools(pairs, encoder, config, seed, worker, first):
             while parent is not None and parent.is_alive():
                 try:
@@ -153,18 +161,10 @@ def _work(
 class BatchStream:
     """Batches from a position (pool, batch in pool) on; `close` ends the workers."""
 
-    def __init__(
-        self,
-        pairs: PairSource,
-        tokenizer: Tokenizer,
-        eos_id: int,
-        pad_id: int,
-        config: BatchConfig,
-        seed: int,
-    ) -> None:
+    def __init__(self, pairs: PairSource, encoder: PairEncoder, config: BatchConfig, seed: int) -> None:
+        """``encoder`` is picklable: workers get a copy."""
         self._pairs = pairs
-        self._tokenizer = tokenizer
-        self._ids = (eos_id, pad_id)
+        self._encoder = encoder
         self._config = config
         self._seed = seed
         self._processes: list[multiprocessing.process.BaseProcess] = []
@@ -178,8 +178,7 @@ class BatchStream:
         workers = max(self._config.workers, 1)
         starts = [(first - worker + workers - 1) // workers for worker in range(workers)]
         if self._config.workers == 0:
-            encoder = PairEncoder(self._tokenizer, *self._ids, self._config)
-            yield from _pools(self._pairs, encoder, self._config, self._seed, 0, first)
+            yield from _pools(self._pairs, self._encoder, self._config, self._seed, 0, first)
             return
         queues = [self._start(worker, start) for worker, start in enumerate(starts)]
         for number in itertools.count(first):
@@ -194,16 +193,7 @@ class BatchStream:
     def _start(self, worker: int, first: int) -> "multiprocessing.Queue[Pool | str]":
         context = multiprocessing.get_context("spawn")
         out: multiprocessing.Queue[Pool | str] = context.Queue(QUEUED_POOLS)
-        arguments = (
-            self._pairs,
-            self._tokenizer.to_str(),
-            *self._ids,
-            self._config,
-            self._seed,
-            worker,
-            first,
-            out,
-        )
+        arguments = (self._pairs, self._encoder, self._config, self._seed, worker, first, out)
         process = context.Process(target=_work, args=arguments, daemon=True, name=f"pairs-{worker}")
         process.start()
         self._processes.append(process)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from deployments.generator.training.config import TrainingConfig, TrainingModel
+from deployments.generator.training.config import AdapterTrainingConfig, TrainingConfig, TrainingModel
 
 RECORD_FILE = "training_run.json"
 CARD_FILE = "README.md"
@@ -40,10 +40,21 @@ class EarlierRun(TrainingModel):
     data_digest: str
 
 
+class BaseModelRecord(TrainingModel):
+    """The frozen model that an adapter was trained for."""
+
+    model: str = Field(description="Name on the hub, or the folder it was read from")
+    revision: str | None
+    digest: str = Field(description="See `deployments.generator.adapters.base_digest`")
+    quantization: str
+    parameters: int
+
+
 class TrainingRun(TrainingModel):
     """Everything about a finished run."""
 
-    config: TrainingConfig
+    config: TrainingConfig | AdapterTrainingConfig
+    base: BaseModelRecord | None = Field(default=None, description="Of an adapter: what it belongs to")
     earlier: EarlierRun | None = Field(default=None, description="The run whose weights this one began with")
     started_at: datetime
     finished_at: datetime
@@ -92,7 +103,23 @@ def read_record(folder: Path) -> TrainingRun | None:
     return TrainingRun.model_validate_json(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
-def _beginning(earlier: EarlierRun | None) -> str:
+def _architecture(run: TrainingRun) -> str:
+    if isinstance(run.config, AdapterTrainingConfig):
+        adapter = run.config.adapter
+        modules = ", ".join(adapter.target_modules)
+        return f"LoRA adapter, rank {adapter.rank}, alpha {adapter.alpha:g}, on {modules}"
+    shape = run.config.shape
+    return (
+        f"MistralForCausalLM, {shape.layers} layers, width {shape.hidden_size}, "
+        f"{shape.attention_heads}/{shape.key_value_heads} heads, "
+        f"feed-forward {shape.intermediate_size}, tied embeddings"
+    )
+
+
+def _beginning(run: TrainingRun) -> str:
+    base, earlier = run.base, run.earlier
+    if base is not None:
+        return f"{base.model} ({base.parameters:,} parameters, frozen, quantization {base.quantization})"
     if earlier is None:
         return "random weights"
     return (
@@ -103,18 +130,15 @@ def _beginning(earlier: EarlierRun | None) -> str:
 
 def model_card(run: TrainingRun, description: str = "") -> str:
     """The card as Markdown. ``description`` says what the model is for and what its data was."""
-    shape = run.config.shape
     rows = {
-        "architecture": f"MistralForCausalLM, {shape.layers} layers, width {shape.hidden_size}, "
-        f"{shape.attention_heads}/{shape.key_value_heads} heads, "
-        f"feed-forward {shape.intermediate_size}, tied embeddings",
+        "architecture": _architecture(run),
         "parameters": f"{run.parameters:,}",
         "vocabulary": f"{run.vocabulary:,}",
         "sequences seen": f"{run.sequences:,}",
         "tokens seen": f"{run.tokens:,}",
-        "steps": f"{run.steps:,} of {run.config.batch.sequences} sequences",
+        "steps": f"{run.steps:,} of {run.config.batch.sequences * run.config.batches_per_step} sequences",
         "training time": f"{run.training_s / 60:.1f} min on {run.device}, {run.config.threads} CPU threads",
-        "began with": _beginning(run.earlier),
+        "began with": _beginning(run),
         "final loss": f"{run.curve[-1].loss:.4f} nats per token" if run.curve else "not measured",
         "seed": str(run.config.seed),
         "data SHA-256": f"`{run.data_digest}`",
@@ -124,7 +148,7 @@ def model_card(run: TrainingRun, description: str = "") -> str:
     }
     scores = "".join(f"| {name} | {value:.4g} |\n" for name, value in run.final_scores.items())
     return (
-        f"# {run.config.name}\n\n{description or 'A causal language model trained from scratch.'}\n\n"
+        f"# {run.config.name}\n\n{description or 'A causal language model.'}\n\n"
         "## Training\n\n| what | value |\n|---|---|\n"
         + "".join(f"| {name} | {value} |\n" for name, value in rows.items())
         + "\n## Measured\n\n"

@@ -7,8 +7,11 @@ folders: weights, optimizer, random state and place in the data are the same as 
 """
 
 import random
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
@@ -16,26 +19,26 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import MistralForCausalLM, PreTrainedTokenizerFast
 
 from deployments.generator.training.checkpoint import (
     TrainingState,
     clear_checkpoint,
     load_checkpoint,
+    restore_random_state,
     save_checkpoint,
 )
-from deployments.generator.training.config import OptimizationConfig, TrainingConfig
+from deployments.generator.training.config import OptimizationConfig, RunConfig, TrainingConfig
 from deployments.generator.training.data import Batch, BatchStream, PairSource
-from deployments.generator.training.export import export_model, load_weights, new_model
+from deployments.generator.training.learner import HouseLearner, Learner
 from deployments.generator.training.run_record import (
     CurvePoint,
+    EarlierRun,
     Evaluation,
     TrainingRun,
     library_versions,
     read_record,
     write_record,
 )
-from deployments.generator.training.tokenizer import added_token, train_tokenizer
 
 Evaluate = Callable[[Path, int], Mapping[str, float]]
 """Scores of the model in a folder after a number of steps."""
@@ -93,9 +96,22 @@ def train(
     work.mkdir(parents=True, exist_ok=True)
     if not resume:
         clear_checkpoint(work)
-    trainer = Trainer(config, pairs, work, added_tokens, start_from)
+    seed_everything(config)
+    state, saved = load_checkpoint(work, config)
+    learner = HouseLearner(config, pairs, work, added_tokens, start_from, fresh=saved is None)
+    trainer = Trainer(config, learner, pairs, work, state, saved)
     trainer.run(evaluate, progress or (lambda _: None))
-    return trainer.finish(out_dir, evaluate, description)
+    earlier = read_record(start_from) if start_from is not None else None
+    return trainer.finish(
+        out_dir, evaluate, description, earlier=earlier.as_earlier() if earlier is not None else None
+    )
+
+
+def seed_everything(config: RunConfig) -> None:
+    """Before any weight is made."""
+    torch.set_num_threads(config.threads)
+    torch.manual_seed(config.seed)
+    random.seed(config.seed)
 
 
 def learning_rate_part(config: OptimizationConfig, step: int, fraction: float) -> float:
@@ -110,47 +126,30 @@ class Trainer:
 
     def __init__(
         self,
-        config: TrainingConfig,
+        config: RunConfig,
+        learner: Learner,
         pairs: PairSource,
         work: Path,
-        added_tokens: Sequence[str],
-        start_from: Path | None = None,
+        state: TrainingState,
+        saved: Mapping[str, Any] | None,
+        given: Mapping[str, str] | None = None,
     ) -> None:
-        torch.set_num_threads(config.threads)
-        torch.manual_seed(config.seed)
-        random.seed(config.seed)
+        """``state`` and ``saved`` are what `load_checkpoint` gave for ``work`` and ``given``."""
         self._config = config
+        self._learner = learner
         self._work = work
-        earlier = read_record(start_from) if start_from is not None else None
-        self._earlier = earlier.as_earlier() if earlier is not None else None
-        self._device = _device(config)
-        self._state, saved = load_checkpoint(work, config)
-        self._tokenizer = self._load_tokenizer(pairs, added_tokens, start_from, fresh=saved is None)
-        self._model = new_model(config.shape, self._tokenizer)
-        if start_from is not None and saved is None:
-            load_weights(self._model, start_from)
-        self._model.to(self._device)
-        if self._device.type == "cpu":
-            # For some 20 tokens a sequence, plain matrix products take a third of the fused kernel's backward
-            # pass.
-            self._model.set_attn_implementation("eager")
-        self._optimizers = _optimizers(self._model, config.optimization)
+        self._given = given
+        self._state = state
+        self._optimizers = learner.optimizers()
         self._peaks = [[group["lr"] for group in o.param_groups] for o in self._optimizers]
         if saved is not None:
-            self._model.load_state_dict(saved["model"])
-            for optimizer, state in zip(self._optimizers, saved["optimizers"], strict=True):
-                optimizer.load_state_dict(state)
-            torch.set_rng_state(saved["torch_rng"])
-        self._stream = BatchStream(
-            pairs,
-            self._tokenizer.backend_tokenizer,
-            self._tokenizer.eos_token_id,
-            self._tokenizer.pad_token_id,
-            config.batch,
-            config.seed,
-        )
-        self._loss_sum = torch.zeros((), device=self._device)
-        self._since = _Window(self._state.step, self._state.sequences, self._state.elapsed_s)
+            learner.load(saved["model"])
+            for optimizer, moments in zip(self._optimizers, saved["optimizers"], strict=True):
+                optimizer.load_state_dict(moments)
+            restore_random_state(saved)
+        self._stream = BatchStream(pairs, learner.encoder, config.batch, config.seed)
+        self._loss_sum = torch.zeros((), device=learner.device)
+        self._since = _Window(state.step, state.sequences, state.elapsed_s)
 
     @property
     def state(self) -> TrainingState:
@@ -164,7 +163,8 @@ class Trainer:
         try:
             while self._fraction() < 1.0:
                 started = time.perf_counter()
-                self._step(next(batches))
+                with whole_step():
+                    self._step(list(islice(batches, self._config.batches_per_step)))
                 self._state.elapsed_s += time.perf_counter() - started
                 now = self._state.elapsed_s
                 if now - reported >= self._config.progress_every_s:
@@ -184,50 +184,41 @@ class Trainer:
             self._stream.close()
 
     def checkpoint(self) -> None:
-        save_checkpoint(self._work, self._config, self._state, self._model, self._optimizers)
+        save_checkpoint(
+            self._work, self._config, self._state, self._learner.weights(), self._optimizers, self._given
+        )
 
-    def finish(self, out_dir: Path, evaluate: Evaluate | None, description: str) -> TrainingRun:
+    def finish(
+        self,
+        out_dir: Path,
+        evaluate: Evaluate | None,
+        description: str,
+        earlier: EarlierRun | None = None,
+    ) -> TrainingRun:
         """Last evaluation, the model's folder and its record; then the checkpoint is no longer needed."""
         if evaluate:
             self._evaluate(evaluate)
-        state = self._state
+        state, device = self._state, self._learner.device
         run = TrainingRun(
-            config=self._config,
-            earlier=self._earlier,
+            earlier=earlier,
             started_at=state.started_at,
             finished_at=datetime.now(UTC),
-            device=torch.cuda.get_device_name(self._device) if self._device.type == "cuda" else "CPU",
+            device=torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU",
             steps=state.step,
             sequences=state.sequences,
             tokens=state.tokens,
             training_s=state.elapsed_s,
-            parameters=sum(parameter.numel() for parameter in self._model.parameters()),
-            vocabulary=len(self._tokenizer),
             data_digest=state.data_digest,
             dropped_pairs=state.dropped_pairs,
             curve=tuple(state.curve),
             evaluations=tuple(state.evaluations),
             versions=library_versions(),
+            **self._learner.facts(),
         )
-        export_model(self._model, self._tokenizer, out_dir, self._config)
+        self._learner.export(out_dir)
         write_record(run, out_dir, description)
         clear_checkpoint(self._work)
         return run
-
-    def _load_tokenizer(
-        self, pairs: PairSource, added_tokens: Sequence[str], start_from: Path | None, fresh: bool
-    ) -> PreTrainedTokenizerFast:
-        """Learned once per run and kept with the checkpoint: resuming must not learn another one."""
-        folder = self._work / "tokenizer"
-        if not fresh:
-            return PreTrainedTokenizerFast.from_pretrained(folder)
-        if start_from is not None:
-            return _known_tokenizer(start_from, added_tokens, folder)
-        settings = self._config.tokenizer
-        sample = islice(pairs(self._config.seed, 0), settings.sample_pairs)
-        tokenizer = train_tokenizer((text for pair in sample for text in pair), added_tokens, settings)
-        tokenizer.save_pretrained(folder)
-        return tokenizer
 
     def _batches(self) -> Iterator[Batch]:
         """Batches from the state's position on; the position moves as they are taken."""
@@ -248,36 +239,41 @@ class Trainer:
         by_time = self._state.elapsed_s / budget.time_budget_s if budget.time_budget_s else 0.0
         return max(by_steps, by_time)
 
-    def _step(self, batch: Batch) -> None:
+    def _step(self, batches: Sequence[Batch]) -> None:
+        """One optimizer step by the mean loss over the weighted tokens of all ``batches``."""
         part = learning_rate_part(self._config.optimization, self._state.step, self._fraction())
         for optimizer, peaks in zip(self._optimizers, self._peaks, strict=True):
             for group, peak in zip(optimizer.param_groups, peaks, strict=True):
                 group["lr"] = peak * part
-        loss = self._loss(batch)
-        self._model.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self._model.parameters(), self._config.optimization.gradient_clip)
+        model = self._learner.model
+        model.zero_grad(set_to_none=True)
+        weight = sum(float(batch.weights[:, 1:].sum()) for batch in batches)
+        for batch in batches:
+            loss = self._weighted_loss(batch) / weight
+            loss.backward()  # type: ignore[no-untyped-call]
+            self._loss_sum += loss.detach()
+            self._state.sequences += len(batch.ids)
+            self._state.tokens += batch.tokens
+        trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        torch.nn.utils.clip_grad_norm_(trained, self._config.optimization.gradient_clip)
         for optimizer in self._optimizers:
             optimizer.step()
-        self._loss_sum += loss.detach()
         self._state.step += 1
-        self._state.sequences += len(batch.ids)
-        self._state.tokens += batch.tokens
         self._state.learning_rate = self._config.optimization.learning_rate * part
 
-    def _loss(self, batch: Batch) -> torch.Tensor:
-        """Weighted mean over the tokens with a weight; only their logits are computed."""
-        ids = torch.from_numpy(batch.ids).to(self._device, torch.long, non_blocking=True)
-        weights = torch.from_numpy(batch.weights).to(self._device, non_blocking=True)[:, 1:]
+    def _weighted_loss(self, batch: Batch) -> torch.Tensor:
+        """Sum over the tokens with a weight; only their logits are computed."""
+        model, device = self._learner.model, self._learner.device
+        ids = torch.from_numpy(batch.ids).to(device, torch.long, non_blocking=True)
+        weights = torch.from_numpy(batch.weights).to(device, non_blocking=True)[:, 1:]
         wanted = weights > 0
         bfloat16 = self._config.precision == "bfloat16"
-        with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=bfloat16):
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bfloat16):
             # Right padding under a causal mask: real tokens never see it, so no attention mask is needed.
-            hidden = self._model.model(input_ids=ids, use_cache=False).last_hidden_state[:, :-1]
-            logits = self._model.lm_head(hidden[wanted])
+            hidden = model.model(input_ids=ids, use_cache=False).last_hidden_state[:, :-1]
+            logits = model.lm_head(hidden[wanted])
         losses = torch.nn.functional.cross_entropy(logits.float(), ids[:, 1:][wanted], reduction="none")
-        kept = weights[wanted]
-        return (losses * kept).sum() / kept.sum()
+        return (losses * weights[wanted]).sum()
 
     def _report(self, scores: Mapping[str, float] | None = None) -> Progress:
         """Progress since the report before, which also becomes a point of the curve."""
@@ -311,15 +307,33 @@ class Trainer:
     def _evaluate(self, evaluate: Evaluate) -> Mapping[str, float]:
         """Scores of a snapshot. What the caller's code does to threads and random state is undone."""
         snapshot = self._work / "snapshot"
-        generator = torch.get_rng_state()
-        export_model(self._model, self._tokenizer, snapshot, self._config)
-        scores = dict(evaluate(snapshot, self._state.step))
-        torch.set_rng_state(generator)
-        torch.set_num_threads(self._config.threads)
+        devices = [self._learner.device] if self._learner.device.type == "cuda" else []
+        with torch.random.fork_rng(devices):
+            self._learner.export(snapshot)
+            try:
+                scores = dict(evaluate(snapshot, self._state.step))
+            finally:
+                torch.set_num_threads(self._config.threads)
         self._state.evaluations.append(
             Evaluation(step=self._state.step, elapsed_s=round(self._state.elapsed_s, 2), scores=scores)
         )
         return scores
+
+
+@contextmanager
+def whole_step() -> Iterator[None]:
+    """Ctrl-C within takes effect at the end: a step half done could not be gone on from exactly."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    pressed = threading.Event()
+    before = signal.signal(signal.SIGINT, lambda *_: pressed.set())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if pressed.is_set():
+        raise KeyboardInterrupt
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,37 +343,3 @@ class _Window:
     step: int
     sequences: int
     elapsed_s: float
-
-
-def _known_tokenizer(source: Path, added_tokens: Sequence[str], folder: Path) -> PreTrainedTokenizerFast:
-    """The tokenizer of an earlier run, kept in this run's folder; tokens that it lacks come at its end."""
-    tokenizer = PreTrainedTokenizerFast.from_pretrained(source)
-    known = tokenizer.get_vocab()
-    tokenizer.add_tokens([added_token(token) for token in dict.fromkeys(added_tokens) if token not in known])
-    tokenizer.save_pretrained(folder)
-    return tokenizer
-
-
-def _device(config: TrainingConfig) -> torch.device:
-    if config.device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(config.device)
-
-
-def _optimizers(model: MistralForCausalLM, config: OptimizationConfig) -> list[torch.optim.Optimizer]:
-    """Weight decay for matrices; norms and the (tied) embeddings go without.
-
-    Muon is that of Jordan et al. 2024 (momentum, orthogonalized), for the matrices inside the blocks alone.
-    """
-    embedding = model.get_input_embeddings().weight
-    matrices = [p for p in model.parameters() if p.ndim >= 2 and p is not embedding]
-    others = [p for p in model.parameters() if p.ndim < 2 or p is embedding]
-    adam: list[dict[str, Any]] = [{"params": others, "weight_decay": 0.0}]
-    found: list[torch.optim.Optimizer] = []
-    if config.optimizer == "muon":
-        rate, decay, momentum = config.matrix_learning_rate, config.weight_decay, config.momentum
-        found.append(torch.optim.Muon(matrices, lr=rate, weight_decay=decay, momentum=momentum))
-    else:
-        adam.append({"params": matrices, "weight_decay": config.weight_decay})
-    betas = (config.beta1, config.beta2)
-    return [*found, torch.optim.AdamW(adam, lr=config.learning_rate, betas=betas, fused=True)]

@@ -36,6 +36,16 @@ def instructions(default_rows: int) -> str:
     )
 
 
+def cannot_answer(reason: str) -> str:
+    """What a model writes when it cannot answer."""
+    return f"{CANNOT_ANSWER} {reason}"
+
+
+def statement(sql: str) -> str:
+    """What a model writes otherwise."""
+    return f"{one_line(sql).rstrip(';')};"
+
+
 def example(pair: Example) -> str:
     return f"Q: {neutralised(one_line(pair.question))}\nSQL: {neutralised(one_line(pair.sql))}"
 

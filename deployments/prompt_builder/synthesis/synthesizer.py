@@ -39,13 +39,17 @@ MIXTURE_FILE = PROJECT_ROOT / "configs" / "models" / "house" / "mixture.yaml"
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One synthesized question with its meaning, in the linker's placeholders."""
+    """One synthesized question with its meaning, in the linker's placeholders.
+
+    A follow-up has the meaning of the question before (``previous``) and its words (``before``).
+    """
 
     kind: str
     question: str
     linked: LinkedQuestion
     spec: QuerySpec | Cannot
     previous: Meaning | None = None
+    before: str | None = None
 
 
 @dataclass(slots=True)
@@ -180,7 +184,9 @@ class Synthesizer:
         if found is None or meaning is None:
             return self._drop("conversations", "refers too far back")
         self.tally.drawn["conversations"] += 1
-        return Example("conversations", varied[index].question, varied[index].linked, found.spec, meaning)
+        turn = varied[index]
+        before = varied[index - 1].question
+        return Example("conversations", turn.question, turn.linked, found.spec, meaning, before)
 
     def _meaning(self, turn: Turn, turns: list[Turn], previous: Meaning | None) -> Meaning | None:
         """The turn's meaning in the placeholders of its prompt; None where it refers to what the prompt
@@ -245,10 +251,10 @@ class Synthesizer:
         for _ in range(_CHANGE_TRIES):
             kind = rng.choices(list(kinds), list(kinds.values()))[0]
             if kind == "unrelated":
-                return self._unrelated(rng, previous)
+                return _after(first, self._unrelated(rng, previous))
             found = changes.change(before, kind)
             if found is not None:
-                return self._turn(rng, found, slots, previous)
+                return _after(first, self._turn(rng, found, slots, previous))
         return self._drop("then", "no change")
 
     def _turn(self, rng: random.Random, found: Change, slots: SlotTable, previous: Meaning) -> Example | None:
@@ -278,7 +284,8 @@ class Synthesizer:
         self.tally.drawn["cannot"] += 1
         first = self._first(rng) if rng.random() < 0.15 else None
         if first is not None and isinstance(first.spec, QuerySpec):
-            return Example("cannot", question, linked, Cannot(), Meaning(first.spec, first.linked.links))
+            meaning = Meaning(first.spec, first.linked.links)
+            return Example("cannot", question, linked, Cannot(), meaning, first.question)
         return Example("cannot", question, linked, Cannot())
 
     def draw_single(self, rng: random.Random) -> Example | None:
@@ -292,6 +299,10 @@ class Synthesizer:
         self.tally.drawn[kind] += 1
         self.tally.dropped[kind, reason] += 1
         return None
+
+
+def _after(first: Example, turn: Example | None) -> Example | None:
+    return None if turn is None else replace(turn, before=first.question)
 
 
 def same_thing(first: Link, second: Link) -> bool:

@@ -99,3 +99,9 @@ def test_a_faulty_evaluation_file_ends_training_with_its_fault(
     ended = cli("train", "--out", str(tmp_path))
     assert ended.code == 2
     assert "line 3" in ended.error_line
+
+
+def test_a_remote_model_needs_no_gpu(cli: Cli) -> None:
+    ended = cli("gpu-check", "--model", "remote")
+    assert ended.code == 0
+    assert ended.out == "remote is asked at http://127.0.0.1:8001/v1 and needs no GPU here\n"

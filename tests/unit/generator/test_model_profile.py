@@ -37,8 +37,8 @@ def test_a_relative_folder_is_the_file_s_neighbour(tmp_path: Path) -> None:
     [
         (MINIMAL + "qantization: 8bit\n", "qantization: Extra inputs"),
         (MINIMAL + "quantization: 3bit\n", "quantization: Input should be '8bit', '4bit' or 'none'"),
-        (MINIMAL + "folder: x\n", "exactly one of model_id and folder"),
-        (MINIMAL.replace("model_id: a/b\n", ""), "exactly one of model_id and folder"),
+        (MINIMAL + "folder: x\n", "exactly one of model_id, folder, remote"),
+        (MINIMAL.replace("model_id: a/b\n", ""), "exactly one of model_id, folder, remote"),
         (MINIMAL + "sampling: {temperature: 3}\n", "sampling.temperature"),
         ("- a\n", "must be a mapping"),
         ("name: [", "not valid YAML"),

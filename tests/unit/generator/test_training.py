@@ -3,6 +3,7 @@
 import itertools
 import json
 import random
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from tiny_models import MakeEngine, make_request, tiny_profile
 from deployments.generator.training.checkpoint import CheckpointMismatch
 from deployments.generator.training.config import OptimizationConfig, TrainingConfig
 from deployments.generator.training.run_record import TrainingRun
-from deployments.generator.training.trainer import Progress, learning_rate_part, train
+from deployments.generator.training.trainer import Progress, learning_rate_part, train, whole_step
 
 WORDS = ("amount", "budget", "cost", "date")
 TOKENS = tuple(f"<{word}>" for word in WORDS)
@@ -107,6 +108,20 @@ def interrupted(folder: Path) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         run(folder, config(), progress=interrupt)
+
+
+def test_ctrl_c_waits_for_the_end_of_a_step() -> None:
+    done = []
+
+    def interrupted_step() -> None:
+        with whole_step():
+            signal.raise_signal(signal.SIGINT)
+            done.append("the rest of the step")
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted_step()
+    assert done
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_a_checkpoint_of_other_settings_is_refused(tmp_path: Path) -> None:

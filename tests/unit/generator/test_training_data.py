@@ -1,16 +1,21 @@
 """Batches are a function of seed and position alone, whoever makes them."""
 
 import itertools
-import json
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
 from transformers import PreTrainedTokenizerFast
 
 from deployments.generator.training.config import BatchConfig, TokenizerConfig
-from deployments.generator.training.data import BatchStream, DataError, JsonlPairs, PairSource, Pool
+from deployments.generator.training.data import (
+    BatchStream,
+    DataError,
+    PairEncoder,
+    PairSource,
+    Pool,
+    RepeatedPairs,
+)
 from deployments.generator.training.tokenizer import train_tokenizer
 
 SMALL = {"sequences": 4, "pool_batches": 3, "workers": 0}
@@ -40,9 +45,8 @@ def pools(
     tokenizer: PreTrainedTokenizerFast, source: PairSource, count: int, first: int = 0, **changes: object
 ) -> list[Pool]:
     config = BatchConfig.model_validate(SMALL | changes)
-    stream = BatchStream(
-        source, tokenizer.backend_tokenizer, tokenizer.eos_token_id, tokenizer.pad_token_id, config, seed=5
-    )
+    encoder = PairEncoder(tokenizer.backend_tokenizer, tokenizer.eos_token_id, tokenizer.pad_token_id, config)
+    stream = BatchStream(source, encoder, config, seed=5)
     try:
         return list(itertools.islice(stream.pools(first), count))
     finally:
@@ -118,22 +122,22 @@ def test_an_ending_source_is_reported(tokenizer: PreTrainedTokenizerFast, worker
         pools(tokenizer, ending, 3, workers=workers)
 
 
-def test_jsonl_repeats_in_new_orders(tmp_path: Path) -> None:
-    path = tmp_path / "pairs.jsonl"
-    path.write_text(
-        "".join(json.dumps({"prompt": f"p{i}", "completion": f"c{i}"}) + "\n\n" for i in range(7))
-    )
-    pairs = JsonlPairs(path)
+def test_a_pool_without_a_short_pair_is_refused(tokenizer: PreTrainedTokenizerFast) -> None:
+    with pytest.raises(DataError, match="none of 12 pairs has at most max_sequence_tokens \\(8\\) tokens"):
+        pools(
+            tokenizer,
+            lambda seed, start: (("long " * 20, "x") for _ in itertools.count()),
+            1,
+            max_sequence_tokens=8,
+        )
+
+
+def test_given_pairs_repeat_in_new_orders() -> None:
+    rows = tuple((f"p{i}", f"c{i}") for i in range(7))
+    pairs = RepeatedPairs(rows)
     taken = list(itertools.islice(pairs(1, 0), 21))
     passes = [taken[i : i + 7] for i in (0, 7, 14)]
-    assert all(sorted(one) == [(f"p{i}", f"c{i}") for i in range(7)] for one in passes)
+    assert all(sorted(one) == sorted(rows) for one in passes)
     assert passes[0] != passes[1] != passes[2]
     assert list(itertools.islice(pairs(1, 10), 11)) == taken[10:]
     assert list(itertools.islice(pairs(2, 0), 7)) != passes[0]
-
-
-def test_an_empty_file_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "pairs.jsonl"
-    path.write_text("\n")
-    with pytest.raises(DataError, match=r"pairs\.jsonl holds no pairs"):
-        next(JsonlPairs(path)(1, 0))

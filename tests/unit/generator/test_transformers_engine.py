@@ -52,7 +52,7 @@ def expected_text(tokenizer: PreTrainedTokenizerFast, prompt: str, max_new_token
 async def until(engine: TransformersEngine, **figures: int) -> None:
     """Wait until the engine's health shows these figures."""
     async with asyncio.timeout(20):
-        while any(engine.health().figures[name] != value for name, value in figures.items()):  # noqa: ASYNC110
+        while not figures.items() <= (await engine.health()).figures.items():  # noqa: ASYNC110
             await asyncio.sleep(0)
 
 
@@ -352,7 +352,7 @@ async def test_closing_fails_what_runs_and_refuses_the_rest(make_engine: MakeEng
         await running
     with pytest.raises(ModelUnavailable):
         await engine.submit(make_request("weights"))
-    assert not engine.health().ok
+    assert not (await engine.health()).ok
 
 
 @pytest.mark.parametrize(
@@ -376,7 +376,7 @@ async def test_a_failing_step_fails_its_requests_only(
             await engine.submit(make_request("weights"))
     assert str(failure) not in str(refusal.value)
     assert (await engine.submit(make_request("weights"))).texts[0].token_count == 12
-    assert engine.health().ok
+    assert (await engine.health()).ok
 
 
 async def test_threads_follow_the_config(engine: TransformersEngine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -400,7 +400,7 @@ async def test_a_bug_in_the_thread_leaves_nobody_waiting(
     with pytest.raises(ModelUnavailable):
         await engine.submit(make_request("weights"))
     engine._scheduler._thread.join()
-    assert not engine.health().ok
+    assert not (await engine.health()).ok
 
 
 @pytest.mark.parametrize(("quantization", "dtype"), [("8bit", "float32"), ("4bit", "bfloat16")])
@@ -457,7 +457,7 @@ async def test_a_failing_constraint_fails_its_own_request(
 
 
 async def test_health_tells_the_state(engine: TransformersEngine) -> None:
-    health = engine.health()
+    health = await engine.health()
     assert health.ok
     assert health.detail == "tiny is ready on cpu."
     assert health.figures["memory_free_bytes"]
@@ -467,6 +467,6 @@ async def test_health_tells_the_state(engine: TransformersEngine) -> None:
 async def test_count_tokens_reads_no_control_tokens(
     engine: TransformersEngine, tokenizer: PreTrainedTokenizerFast
 ) -> None:
-    short, control = engine.count_tokens(("weights", "[INST]"))
+    short, control = await engine.count_tokens(("weights", "[INST]"))
     assert short == len(tokenizer("weights", add_special_tokens=False)["input_ids"])
     assert control > 1
