@@ -15,6 +15,7 @@ from deployments.prompt_builder.query_spec.compiler import compile_spec
 from deployments.prompt_builder.query_spec.context import SpecContext
 from deployments.prompt_builder.query_spec.errors import CompileError, SpecError
 from deployments.prompt_builder.query_spec.nodes import Cannot, QuerySpec
+from deployments.prompt_builder.query_spec.shape import identified
 from deployments.prompt_builder.query_spec.tokens import decode
 from serve_app.contracts import (
     BuiltPrompt,
@@ -123,7 +124,7 @@ class HouseProfile:
                 message=f'I could not work "{unused.text}" into a query. Try asking it in other words.',
             )
         try:
-            sql = compile_spec(spec, prompt.links, view.context)
+            sql = compile_spec(identified(spec, view.context), prompt.links, view.context)
         except (CompileError, RecursionError):
             return CannotAnswer(reason="uncompilable", message=_NOT_UNDERSTOOD)
         meaning = dump_meaning(Meaning(spec, prompt.links))

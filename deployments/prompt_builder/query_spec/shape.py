@@ -1,5 +1,6 @@
 """What kind of query a specification is: rows, groups, or a single row of subqueries."""
 
+from dataclasses import replace
 from typing import Final
 
 from deployments.prompt_builder.query_spec.check import anchor
@@ -78,6 +79,33 @@ def display_items(table: str, context: SpecContext) -> tuple[Expr, ...]:
         if context.is_value(owner or table, column) and context.reaches(table, owner or table):
             found.append(ColumnRef(owner or table, column))
     return tuple(found)
+
+
+def identified(spec: QuerySpec, context: SpecContext) -> QuerySpec:
+    """The specification with what tells its rows apart shown after what was asked for.
+
+    "Shifts over ten hours, just the hours" would otherwise be a column of numbers: whose shift, on which day,
+    on which job? Groups are told apart by their keys, and distinct values by themselves.
+    """
+    if not spec.show or spec.distinct or is_grouped(spec, context):
+        return spec
+    known = {c.left for c in spec.where if isinstance(c, Compare) and c.operator == "="}
+    told = (item for item in _identifying_items(spec.table, context) if item not in known)
+    return replace(spec, show=tuple(dict.fromkeys((*spec.show, *told))))
+
+
+def _identifying_items(table: str, context: SpecContext) -> tuple[Expr, ...]:
+    """A row's label; without one its date, main measure, names and the names of what it belongs to."""
+    label = context.label(table)
+    if label is not None:
+        return (ColumnRef(table, label),)
+    terms = context.domain.tables.get(table)
+    if terms is None:
+        return ()
+    names = {name for name, column in terms.columns.items() if column.role == "name"}
+    own = names | {terms.date, terms.measure}
+    shown = display_items(table, context)
+    return tuple(i for i in shown if isinstance(i, ColumnRef) and (i.table != table or i.column in own))
 
 
 def implied_items(spec: QuerySpec, context: SpecContext) -> tuple[Expr, ...]:

@@ -16,6 +16,7 @@ from deployments.prompt_builder.query_spec.context import SpecContext
 from deployments.prompt_builder.query_spec.errors import CompileError
 from deployments.prompt_builder.query_spec.nodes import QuerySpec
 from deployments.prompt_builder.query_spec.parser import parse
+from deployments.prompt_builder.query_spec.shape import identified
 from serve_app.contracts import Candidate, DateRange, Link, ValidSql
 from serve_app.evaluation.scoring import Rows, equal_rows, normalised
 from tests.sql_cases import validator
@@ -173,3 +174,23 @@ def test_what_several_names_share_is_searched_for_as_said() -> None:
 def test_what_has_no_meaning_is_refused(spec: str, links: tuple[Link, ...], says: str) -> None:
     with pytest.raises(CompileError, match=re.escape(says)):
         sql_of(spec, *links)
+
+
+@pytest.mark.parametrize(
+    ("spec", "shown"),
+    [
+        ("labor show hours where hours > 10", "hours, work_date, worker_name, projects.name"),
+        ("labor show hours where worker_name = V0", "hours, work_date, projects.name"),
+        ("projects show budget where name = V0", "budget"),
+        ("projects show client_name, budget", "client_name, budget, name"),
+        ("labor show distinct worker_name", "worker_name"),
+        ("labor show trade, sum(hours)", "trade, sum(hours)"),
+    ],
+)
+def test_rows_are_told_apart(spec: str, shown: str) -> None:
+    parsed = parse(spec, CONTEXT)
+    assert isinstance(parsed, QuerySpec)
+    table = spec.split()[0]
+    wanted = parse(f"{table} show {shown}", CONTEXT)
+    assert isinstance(wanted, QuerySpec)
+    assert identified(parsed, CONTEXT).show == wanted.show
