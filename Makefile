@@ -15,7 +15,7 @@ QUESTION ?= What were total expenses by category this year?
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: up down test check bench help
+.PHONY: up down test check bench notebooks help
 
 up: $(STAMP) ## Start everything in the background, ask one question, print the URL (PLUMBLINE_PORT moves the port)
 	@echo "==> Starting Plumbline; the first start also makes and loads the sample database"
@@ -45,8 +45,15 @@ bench: $(STAMP) ## Benchmarks of this machine: validator, generator, questions o
 	@echo "==> Running the benchmarks"
 	@$(PY) -m tests.performance
 
+notebooks: $(STAMP) ## Evaluate the house model in this process, then run the notebook of its figures again (10 minutes)
+	@echo "==> Evaluating the house model on tests/data/eval/"
+	@$(PLUMBLINE) eval tests/data/eval/*.jsonl --local --no-text --out tests/data/eval/house-run.json >/dev/null
+	@echo "==> Running notebooks/evaluation.ipynb"
+	@$(VENV)/bin/jupyter-execute --inplace notebooks/evaluation.ipynb
+	@echo "==> For the README: $(PLUMBLINE) eval --show tests/data/eval/house-run.json --markdown"
+
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(STAMP): pyproject.toml constraints.txt
 	@found=""; if [ ! -x $(PY) ]; then \

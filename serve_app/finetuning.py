@@ -27,6 +27,7 @@ from deployments.prompt_builder.verified.library import ExampleLibrary
 from deployments.sql_validator.validator import SqlValidatorCore
 from serve_app.contracts import Caller, SchemaSnapshot
 from serve_app.errors import ConfigurationError
+from serve_app.evaluation.house import target_dsn
 from serve_app.evaluation.items import Item, load_items
 from serve_app.paths import PROJECT_ROOT, named_config, resolve
 from serve_app.settings import Settings
@@ -38,7 +39,6 @@ from serve_app.training import (
     live_schema,
     run_config,
     run_length,
-    target_dsn,
 )
 
 CONFIG_FILE = Path("configs/models/mistral-7b/lora.yaml")

@@ -10,7 +10,6 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from deployments.executor.config import ExecutorConfig
-from deployments.executor.embedded import EmbeddedPostgres
 from deployments.executor.executor import SqlExecutor
 from deployments.generator.engine import Engine
 from deployments.generator.model_profile import ModelProfile, load_profile
@@ -23,14 +22,13 @@ from deployments.prompt_builder.domain import load_domain
 from deployments.prompt_builder.house.form import FORM_TOKENS
 from deployments.prompt_builder.house.profile import HouseProfile
 from deployments.prompt_builder.synthesis.pairs import PairStream
-from deployments.sql_validator.validator import SqlValidatorCore
 from serve_app.confidence import CALIBRATION_FILE
 from serve_app.contracts import GenerationRequest, SamplingParams, SchemaSnapshot
 from serve_app.domain_check import check_domain
 from serve_app.errors import ConfigurationError
 from serve_app.evaluation.golds import GoldDatabase
+from serve_app.evaluation.house import profile_endpoint, target_dsn
 from serve_app.evaluation.items import Item, load_items
-from serve_app.evaluation.local import LocalEndpoint
 from serve_app.evaluation.report import make_report
 from serve_app.evaluation.run import evaluate
 from serve_app.house_model import HOUSE_PROFILE, is_own_pack, weights_folder
@@ -181,17 +179,13 @@ async def executed_shares(
     # Without a calibration nothing is refused for being unsure: the weights alone are judged.
     plan = EnginePlan(name="trained", sampling=sampling)
     found: dict[str, float] = {}
-    executor = SqlExecutor(dsn, ExecutorConfig(), {})
-    try:
-        schema = await executor.schema()
-        validator = SqlValidatorCore(executor.schema)
-        async with GoldDatabase(dsn, CONCURRENCY) as database:
-            for name, items in files.items():
-                endpoint = LocalEndpoint(profile, engine, schema, plan, validator, executor)
-                results = await evaluate(items, endpoint, database, CONCURRENCY)
-                found[f"{name} right, %"] = make_report(name, results).score.percent
-    finally:
-        await executor.close()
+    async with (
+        profile_endpoint(profile, engine, plan, dsn) as endpoint,
+        GoldDatabase(dsn, CONCURRENCY) as database,
+    ):
+        for name, items in files.items():
+            results = await evaluate(items, endpoint, database, CONCURRENCY)
+            found[f"{name} right, %"] = make_report(name, results).score.percent
     return found
 
 
@@ -229,20 +223,6 @@ def run_config(kind: type[ConfigT], path: Path, minutes: float | None, steps: in
 
 def _config(request: TrainingRequest) -> TrainingConfig:
     return run_config(TrainingConfig, request.config or resolve(CONFIG_FILE), request.minutes, request.steps)
-
-
-def target_dsn(settings: Settings, pack: Path) -> str:
-    """The evaluation's database: the one that is asked, else the embedded one, started if need be.
-
-    Raises:
-        ConfigurationError: the pack speaks of another database than the embedded one, and none is given.
-    """
-    given = settings.database.dsn()
-    if given is not None:
-        return given.get_secret_value()
-    if not is_own_pack(pack):
-        raise ConfigurationError(f"Set DATABASE_URL to the database of {pack}: the evaluation runs on it.")
-    return EmbeddedPostgres(resolve(settings.server.data_dir) / "postgres").start().dsn
 
 
 def run_length(config: RunConfig) -> str:

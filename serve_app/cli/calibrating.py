@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 
     from serve_app.evaluation.calibration import Reliability
     from serve_app.evaluation.report import Report
-    from serve_app.evaluation.run import Scored
 
 
 def write_calibration(path: Path, reports: "Sequence[Report]") -> None:
@@ -40,16 +39,13 @@ def write_calibration(path: Path, reports: "Sequence[Report]") -> None:
     note(f"confidence fitted on {found.questions} answers, {found.right} of them right: {path}")
 
 
-def print_reliability(results: "Sequence[Scored]") -> None:
-    """The tables of one file, if its answers told their confidence."""
+def print_reliability(table: "Reliability | None") -> None:
+    """The tables of one report, if its answers told their confidence."""
+    if table is None:
+        return
     from rich.console import Console
     from rich.text import Text
 
-    from serve_app.evaluation.calibration import reliability
-
-    table = reliability(results)
-    if table is None:
-        return
     console = Console()
     console.print(_bins(table), _selective(table))
     console.print(

@@ -1,30 +1,43 @@
-"""`eval`: score a running server on files of questions with gold statements."""
+"""`eval`: score a model on files of questions with gold statements, and compare two such runs."""
 
 import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from serve_app.cli.calibrating import print_reliability, write_calibration
+from serve_app.cli.calibrating import write_calibration
 from serve_app.cli.output import EXIT_FAILED, fail, note, result
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from serve_app.evaluation.items import Item
-    from serve_app.evaluation.report import Report, Share
-    from serve_app.evaluation.run import Progress, Scored
+    from serve_app.evaluation.run import Asks, Progress
+    from serve_app.evaluation.saved import SavedRun
+
+    # A file's name and its items.
+    Asked = tuple[str, tuple[Item, ...]]
+
+EPILOG = (
+    "Examples: plumbline eval tests/data/eval/single.jsonl --failures; "
+    "plumbline eval FILES --local --weights runs/house --out b.json; "
+    "plumbline eval --compare a.json b.json"
+)
 
 
 def register(app: typer.Typer) -> None:
-    app.command("eval", epilog="Example: plumbline eval tests/data/eval/single.jsonl --failures")(evaluate)
+    app.command("eval", epilog=EPILOG)(evaluate)
 
 
 def evaluate(
     files: Annotated[
         list[Path] | None,
-        typer.Argument(help="JSON lines of one-shot questions, conversations or clarification decisions."),
+        typer.Argument(
+            help="JSON lines of one-shot questions, conversations, clarification decisions or unanswerable "
+            "questions."
+        ),
     ] = None,
     verified: Annotated[
         bool,
@@ -32,20 +45,51 @@ def evaluate(
             "--verified", help="Ask every verified example: the domain pack's and accepted feedback."
         ),
     ] = False,
+    compare: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(help="Two saved runs, A and B: who is better, and could it be chance.", metavar="A B"),
+    ] = None,
+    show: Annotated[
+        Path | None, typer.Option(dir_okay=False, help="Report a saved run instead of asking.")
+    ] = None,
     url: Annotated[
         str | None, typer.Option(help="Server to ask; default: the one that `plumbline up` started.")
+    ] = None,
+    local: Annotated[
+        bool,
+        typer.Option(
+            "--local",
+            help="Ask the house model in this process, without verified examples; no server is needed.",
+        ),
+    ] = False,
+    weights: Annotated[
+        Path | None,
+        typer.Option(file_okay=False, help="With --local: folder of other weights, e.g. a snapshot."),
     ] = None,
     database_url: Annotated[
         str | None, typer.Option(help="Database of the gold statements; default: the one that is asked.")
     ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="At most so many items of each file, evenly over the file.")
+    ] = None,
     concurrency: Annotated[int, typer.Option(min=1, max=64, help="Questions asked at the same time.")] = 2,
+    timeout: Annotated[float, typer.Option(min=1, help="Seconds to wait for a server's answer.")] = 120.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print all figures and verdicts as JSON.")] = False,
-    failures: Annotated[bool, typer.Option("--failures", help="List the questions that went wrong.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the README's tables.")] = False,
+    failures: Annotated[
+        bool, typer.Option("--failures", help="List what went wrong, or what differs between two runs.")
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(dir_okay=False, help="Save the run there as JSON, for --compare and --show."),
+    ] = None,
+    no_text: Annotated[
+        bool, typer.Option("--no-text", help="Save no questions and statements: verdicts by id alone.")
+    ] = False,
     at_least: Annotated[
         float | None,
         typer.Option(min=0, max=100, help="Exit code 1 if fewer percent are right over all files."),
     ] = None,
-    timeout: Annotated[float, typer.Option(min=1, help="Seconds to wait for one answer.")] = 120.0,
     calibrate: Annotated[
         Path | None,
         typer.Option(
@@ -55,48 +99,142 @@ def evaluate(
         ),
     ] = None,
 ) -> None:
-    """Score a running server by the rows of its statements.
+    """Score answers by the rows of their statements.
 
     An answer is right if its statement gives the rows of a gold statement on the same database. In
-    conversations every turn after the first counts. A clarification is right exactly if one is needed.
+    conversations every turn after the first counts. A clarification is right exactly if one is needed, an
+    unanswerable question if it is refused. Exit code 0: scored; 1: too few right (--at-least), or nothing
+    answers; 2: bad input.
     """
-    import asyncio
+    printing = _Printing(as_json, markdown, failures)
+    _check(bool(files) or verified, compare, show, local, weights, url)
+    if compare is not None:
+        _compare(compare, printing)
+        return
+    for path in (calibrate, out):
+        if path is not None and not path.resolve().parent.is_dir():
+            fail(f"{path} cannot be written: its folder does not exist")
+    if show is not None:
+        run = _saved(show)
+    else:
+        target = _Target(url, database_url, local, weights, timeout)
+        run = _ask_all(_loaded(files or [], verified, limit), target, concurrency)
+    printing.run(run)
+    if out is not None:
+        _save(run, out, no_text)
+    if all(item.failure == "unreachable" for report in run.files for item in report.results):
+        fail(f"nothing answers at {run.target}; start it with `plumbline up`", EXIT_FAILED)
+    if calibrate is not None:
+        write_calibration(calibrate, run.files)
+    score = run.together.score
+    if at_least is not None and score.percent < at_least:
+        fail(f"{score.percent:.1f} % are right, {at_least:g} % were asked for", EXIT_FAILED)
 
-    from serve_app.evaluation.golds import GoldError
-    from serve_app.evaluation.items import EvaluationFileError, load_items
-    from serve_app.evaluation.report import make_report, overall
+
+@dataclass(frozen=True)
+class _Printing:
+    """How results are printed."""
+
+    as_json: bool
+    markdown: bool
+    failures: bool
+
+    def run(self, run: "SavedRun") -> None:
+        from serve_app.evaluation.markdown import accuracy_table, failure_table
+
+        if self.as_json:
+            result(json.dumps(run.model_dump(mode="json"), indent=1, ensure_ascii=False))
+        elif self.markdown:
+            result(f"{accuracy_table(run)}\n\n{failure_table(run)}")
+        else:
+            from serve_app.cli.evaluation_tables import print_run
+
+            print_run(run, self.failures)
+
+
+@dataclass(frozen=True)
+class _Target:
+    """Whom the questions go to: a server at ``url``, or the house model in this process."""
+
+    url: str | None
+    database_url: str | None
+    local: bool
+    weights: Path | None
+    timeout_s: float
+
+    @property
+    def name(self) -> str:
+        from serve_app.cli.asking import running_url
+
+        if self.local:
+            return str(self.weights) if self.weights is not None else "local"
+        return self.url or running_url()
+
+    @contextmanager
+    def dsn(self) -> Iterator[str]:
+        """The database of the gold statements."""
+        from serve_app.cli.instance import reader_dsn
+        from serve_app.cli.state import StateFolder
+        from serve_app.evaluation.house import target_database
+        from serve_app.paths import resolve
+        from serve_app.settings import load_settings
+
+        settings = load_settings()
+        if self.database_url is not None:
+            yield self.database_url
+        elif self.local:
+            with target_database(settings, resolve(settings.domain.pack)) as dsn:
+                yield dsn
+        else:
+            yield reader_dsn(settings, StateFolder.of(settings))
+
+    @asynccontextmanager
+    async def endpoint(self, dsn: str) -> "AsyncIterator[Asks]":
+        if self.local:
+            from serve_app.evaluation.house import settled_endpoint
+            from serve_app.settings import load_settings
+
+            async with settled_endpoint(load_settings(), self.weights, dsn) as endpoint:
+                yield endpoint
+        else:
+            import httpx
+
+            from serve_app.evaluation.client import Endpoint
+
+            async with httpx.AsyncClient(timeout=self.timeout_s) as client:
+                yield Endpoint(client, self.name)
+
+
+def _check(
+    asks: bool,
+    compare: tuple[Path, Path] | None,
+    show: Path | None,
+    local: bool,
+    weights: Path | None,
+    url: str | None,
+) -> None:
+    if sum((asks, compare is not None, show is not None)) != 1:
+        fail("give files of questions or --verified, or --show with a saved run, or --compare with two")
+    if local and url is not None:
+        fail("--local and --url exclude each other")
+    if weights is not None and not local:
+        fail("--weights needs --local; a server has weights of its own")
+    if weights is not None and not weights.is_dir():
+        fail(f"{str(weights)!r} is no folder")
+    if url is not None and not url.startswith(("http://", "https://")):
+        fail(f"{url!r} is not an HTTP address such as http://127.0.0.1:8000")
+
+
+def _loaded(files: list[Path], verified: bool, limit: int | None) -> "list[Asked]":
+    from serve_app.evaluation.items import EvaluationFileError, load_items, spread
 
     try:
-        loaded = [(str(path), load_items(path)) for path in files or ()]
+        loaded = [(str(path), load_items(path)) for path in files]
     except EvaluationFileError as error:
         fail(str(error))
     if verified:
         loaded.append(("verified examples", _verified_items()))
-    if not loaded:
-        fail("give files of questions, or --verified")
-    if calibrate is not None and not calibrate.resolve().parent.is_dir():
-        fail(f"{calibrate} cannot be written: its folder does not exist")
-    base, dsn = _targets(url, database_url)
-    try:
-        scored = [
-            asyncio.run(_run(items, base, dsn, concurrency, timeout, Path(name).name))
-            for name, items in loaded
-        ]
-    except GoldError as error:
-        fail(str(error), EXIT_FAILED)
-    reports = [make_report(name, results) for (name, _), results in zip(loaded, scored, strict=True)]
-    if as_json:
-        result(json.dumps({"url": base, "files": [_as_json(report) for report in reports]}, indent=1))
-    else:
-        for report in reports:
-            _print_report(report, failures)
-            print_reliability(report.results)
-    if all(result.failure == "unreachable" for results in scored for result in results):
-        fail(f"nothing answers at {base}; start it with `plumbline up`", EXIT_FAILED)
-    if calibrate is not None:
-        write_calibration(calibrate, reports)
-    if at_least is not None and overall(reports).percent < at_least:
-        fail(f"{overall(reports).percent:.1f} % are right, {at_least:g} % were asked for", EXIT_FAILED)
+    return [(name, spread(items, limit)) for name, items in loaded]
 
 
 def _verified_items() -> "tuple[Item, ...]":
@@ -120,37 +258,68 @@ def _verified_items() -> "tuple[Item, ...]":
     return items
 
 
-def _as_json(report: "Report") -> dict[str, object]:
-    from serve_app.evaluation.calibration import reliability
+def _ask_all(loaded: "list[Asked]", target: _Target, concurrency: int) -> "SavedRun":
+    import asyncio
 
-    table = reliability(report.results)
-    return {**report.model_dump(), "reliability": table.model_dump() if table else None}
+    from serve_app.evaluation.golds import GoldError
 
-
-def _targets(url: str | None, database_url: str | None) -> tuple[str, str]:
-    from serve_app.cli.asking import running_url
-    from serve_app.cli.instance import reader_dsn
-    from serve_app.cli.state import StateFolder
-    from serve_app.settings import load_settings
-
-    if url is not None and not url.startswith(("http://", "https://")):
-        fail(f"{url!r} is not an HTTP address such as http://127.0.0.1:8000")
-    settings = load_settings()
-    return url or running_url(), database_url or reader_dsn(settings, StateFolder.of(settings))
+    try:
+        with target.dsn() as dsn:
+            return asyncio.run(_run(loaded, target, dsn, concurrency))
+    except GoldError as error:
+        fail(str(error), EXIT_FAILED)
 
 
-async def _run(
-    items: "Sequence[Item]", url: str, dsn: str, concurrency: int, timeout_s: float, name: str
-) -> "tuple[Scored, ...]":
-    import httpx
-
-    from serve_app.evaluation.client import Endpoint
+async def _run(loaded: "list[Asked]", target: _Target, dsn: str, concurrency: int) -> "SavedRun":
     from serve_app.evaluation.golds import GoldDatabase
+    from serve_app.evaluation.report import make_report
     from serve_app.evaluation.run import evaluate as score
+    from serve_app.evaluation.saved import make_run
 
-    async with httpx.AsyncClient(timeout=timeout_s) as client, GoldDatabase(dsn, concurrency) as database:
-        with _Progress(name, len(items)) as advance:
-            return await score(items, Endpoint(client, url), database, concurrency, advance)
+    reports = []
+    async with GoldDatabase(dsn, concurrency) as database, target.endpoint(dsn) as endpoint:
+        for name, items in loaded:
+            with _Progress(Path(name).name, len(items)) as advance:
+                scored = await score(items, endpoint, database, concurrency, advance)
+            reports.append(make_report(name, scored))
+    return make_run(target.name, reports)
+
+
+def _saved(path: Path) -> "SavedRun":
+    from serve_app.evaluation.items import EvaluationFileError
+    from serve_app.evaluation.saved import load_run
+
+    try:
+        return load_run(path)
+    except EvaluationFileError as error:
+        fail(str(error))
+
+
+def _save(run: "SavedRun", path: Path, no_text: bool) -> None:
+    from serve_app.evaluation.items import EvaluationFileError
+    from serve_app.evaluation.saved import save, without_text
+
+    try:
+        save(without_text(run) if no_text else run, path)
+    except EvaluationFileError as error:
+        fail(str(error))
+    note(f"saved: {path}")
+
+
+def _compare(paths: tuple[Path, Path], printing: _Printing) -> None:
+    from serve_app.cli.evaluation_tables import print_comparison
+    from serve_app.evaluation.comparison import compare_runs
+    from serve_app.evaluation.items import EvaluationFileError
+
+    first, second = paths
+    try:
+        comparison = compare_runs(_saved(first), _saved(second))
+    except EvaluationFileError as error:
+        fail(str(error))
+    if printing.as_json:
+        result(json.dumps(comparison.model_dump(mode="json"), indent=1, ensure_ascii=False))
+    else:
+        print_comparison(comparison, (str(first), str(second)), printing.failures)
 
 
 class _Progress:
@@ -183,39 +352,3 @@ class _Progress:
             self._bar.advance(self._task)
         elif self._done == self._total or self._done % max(1, self._total // 10) == 0:
             note(f"… {self._name}: {self._done} of {self._total}")
-
-
-def _print_report(report: "Report", failures: bool) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    console = Console()
-    console.print(Text(f"{report.name}: {_words(report.score)}", no_wrap=True, overflow="ignore"), crop=False)
-    table = Table()
-    for heading, justify in (("", "left"), ("right", "right"), ("asked", "right"), ("%", "right")):
-        table.add_column(heading, justify=justify)  # type: ignore[arg-type]
-    sections = [({"all": report.score}), report.by_difficulty, report.by_tag]
-    if report.first_turns is not None:
-        sections[0]["first turns (not counted)"] = report.first_turns
-    for section in sections:
-        for name, share in section.items():
-            table.add_row(Text(name), str(share.right), str(share.asked), f"{share.percent:.1f}")
-        if section:
-            table.add_section()
-    console.print(table)
-    told = ", ".join(f"{number} {name}" for name, number in report.failures.items()) or "none"
-    console.print(Text(f"failures: {told}"))
-    console.print(
-        Text("latency: " + ", ".join(f"{name} {value:g} ms" for name, value in report.latency_ms.items()))
-    )
-    if failures:
-        for item in report.results:
-            if item.counts and not item.right:
-                console.print(
-                    Text(f"\n{item.id} [{item.failure}] {item.question}\n  {item.detail}\n  {item.sql or ''}")
-                )
-
-
-def _words(share: "Share") -> str:
-    return f"{share.right} of {share.asked} right ({share.percent:.1f} %)"

@@ -25,6 +25,7 @@ class Reply(EvalModel):
     text: str | None = None
     error_type: str | None = None
     conversation_id: str | None = None
+    engine: str | None = None
     model: str | None = None
     confidence: float | None = None
     features: Features | None = None
@@ -83,6 +84,7 @@ def _reply(response: httpx.Response, latency_ms: float) -> Reply:
         sql=body.get("sql"),
         text=body.get("answer"),
         conversation_id=body.get("conversation_id"),
+        engine=metadata.get("engine"),
         model=metadata.get("model"),
         confidence=metadata.get("confidence"),
         features=_features(metadata.get("features")),

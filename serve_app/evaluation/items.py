@@ -1,4 +1,4 @@
-"""Evaluation files: JSON lines of questions, conversations or ambiguous questions, told by their shape."""
+"""Evaluation files: JSON lines of items of four kinds, told by their shape."""
 
 import json
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-ItemKind = Literal["single", "conversation", "clarify"]
+ItemKind = Literal["single", "conversation", "clarify", "unanswerable"]
 
 
 class EvalModel(BaseModel):
@@ -53,7 +53,17 @@ class ClarifyItem(EvalModel):
     difficulty: str | None = None
 
 
-Item = SingleItem | ConversationItem | ClarifyItem
+class UnanswerableItem(EvalModel):
+    """A question that the data cannot answer: right when it is refused."""
+
+    id: str
+    question: str
+    answerable: Literal[False]
+    tags: tuple[str, ...] = ()
+    difficulty: str | None = None
+
+
+Item = SingleItem | ConversationItem | ClarifyItem | UnanswerableItem
 
 
 class EvaluationFileError(Exception):
@@ -75,6 +85,13 @@ def load_items(path: Path) -> tuple[Item, ...]:
     if not items:
         raise EvaluationFileError(f"{path} holds no questions")
     return items
+
+
+def spread(items: tuple[Item, ...], limit: int | None) -> tuple[Item, ...]:
+    """At most ``limit`` of the items, evenly over the file, whose order is often that of difficulty."""
+    if limit is None or limit >= len(items):
+        return items
+    return tuple(items[place * len(items) // limit] for place in range(limit))
 
 
 def _items(path: Path, text: str) -> Iterator[Item]:
@@ -102,4 +119,6 @@ def _item(fields: Any) -> Item:
         return ConversationItem.model_validate(fields)
     if "ambiguous" in keys:
         return ClarifyItem.model_validate(fields)
+    if "answerable" in keys:
+        return UnanswerableItem.model_validate(fields)
     return SingleItem.model_validate(fields)

@@ -73,7 +73,12 @@ class LocalEndpoint:
             told: dict[str, object] = {"kind": "error", "error_type": error.type, "text": error.message}
         else:
             told = {"kind": found.kind, "text": found.sentence, "sql": found.sql}
-        told |= {"model": trace.model, "confidence": trace.confidence, "features": trace.features}
+        told |= {
+            "engine": trace.engine,
+            "model": trace.model,
+            "confidence": trace.confidence,
+            "features": trace.features,
+        }
         return reply.model_copy(update=told | {"latency_ms": (time.perf_counter() - started) * 1000})
 
 

@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from serve_app.confidence import Features
 from serve_app.evaluation.client import Reply
+from serve_app.evaluation.differences import difference
 from serve_app.evaluation.golds import Comparison
 from serve_app.evaluation.items import (
     ClarifyItem,
@@ -15,9 +16,17 @@ from serve_app.evaluation.items import (
     ItemKind,
     SingleItem,
     Turn,
+    UnanswerableItem,
 )
 
 Progress = Callable[[], None]
+
+# Errors of the API under the names of what a failure is counted as; others keep their own.
+ERROR_CLASSES: Final = {
+    "validation_failed": "validation_refused",
+    "execution_failed": "execution_error",
+    "execution_timeout": "execution_error",
+}
 
 
 class Asks(Protocol):
@@ -33,7 +42,11 @@ class Compares(Protocol):
 
 
 class Scored(EvalModel):
-    """One question and its verdict. First turns of conversations are asked but do not count."""
+    """One question and its verdict. First turns of conversations are asked but do not count.
+
+    ``failure`` is the class of what went wrong (README, "How good it is"). ``engine`` and ``model`` say who
+    answered, ``latency_ms`` is from question to rows.
+    """
 
     id: str
     kind: ItemKind
@@ -46,6 +59,7 @@ class Scored(EvalModel):
     tags: tuple[str, ...] = ()
     difficulty: str | None = None
     answered: bool = False
+    engine: str | None = None
     model: str | None = None
     confidence: float | None = None
     features: Features | None = None
@@ -86,6 +100,8 @@ async def _score(item: Item, endpoint: Asks, database: Compares) -> list[Scored]
             return await _conversation(item, endpoint, database)
         case ClarifyItem():
             return [_clarify(item, await endpoint.ask(item.question))]
+        case UnanswerableItem():
+            return [_unanswerable(item, await endpoint.ask(item.question))]
         case SingleItem():
             return [await _turn(item, item.id, item, await endpoint.ask(item.question), database)]
 
@@ -109,23 +125,10 @@ async def _turn(
         comparison = await database.compare(reply.sql or "", turn.gold, turn.ordered)
         detail = comparison.detail
         if not comparison.equal:
-            failure = "wrong_rows" if comparison.runnable else "unrunnable"
-    return Scored(
-        id=name,
-        kind="conversation" if isinstance(item, ConversationItem) else "single",
-        question=turn.question,
-        right=failure is None,
-        failure=failure,
-        detail=detail,
-        sql=reply.sql,
-        tags=item.tags,
-        difficulty=item.difficulty,
-        answered=reply.kind == "answer",
-        model=reply.model,
-        confidence=reply.confidence,
-        features=reply.features,
-        latency_ms=reply.latency_ms,
-    )
+            wrong = comparison.runnable
+            failure = difference(reply.sql or "", turn.gold) if wrong else "execution_error"
+    kind: ItemKind = "conversation" if isinstance(item, ConversationItem) else "single"
+    return _scored(item, reply, failure, detail, id=name, kind=kind, question=turn.question)
 
 
 def _unanswered(reply: Reply) -> tuple[str | None, str]:
@@ -133,7 +136,8 @@ def _unanswered(reply: Reply) -> tuple[str | None, str]:
     if reply.kind == "answer":
         return (None, "") if reply.sql else ("no_sql", "rows without the statement behind them")
     classes = {"clarification": "clarified", "refusal": "refused"}
-    return classes.get(reply.kind) or reply.error_type or "error", reply.text or ""
+    error = reply.error_type or "error"
+    return classes.get(reply.kind) or ERROR_CLASSES.get(error, error), reply.text or ""
 
 
 def _clarify(item: ClarifyItem, reply: Reply) -> Scored:
@@ -143,17 +147,34 @@ def _clarify(item: ClarifyItem, reply: Reply) -> Scored:
         failure = "unreachable"
     elif asked != item.ambiguous:
         failure = "not_clarified" if item.ambiguous else "needlessly_clarified"
+    scored = _scored(
+        item, reply, failure, reply.text or "", id=item.id, kind="clarify", question=item.question
+    )
+    return scored.model_copy(update={"tags": (item.kind, *item.tags)})
+
+
+def _unanswerable(item: UnanswerableItem, reply: Reply) -> Scored:
+    """Right when refused; a question back commits to nothing but is no refusal: it is a class of its own."""
+    failure, detail = ("answered", "") if reply.kind == "answer" else _unanswered(reply)
+    failure = None if failure == "refused" else failure
+    return _scored(item, reply, failure, detail, id=item.id, kind="unanswerable", question=item.question)
+
+
+def _scored(
+    item: Item, reply: Reply, failure: str | None, detail: str, *, id: str, kind: ItemKind, question: str
+) -> Scored:
     return Scored(
-        id=item.id,
-        kind="clarify",
-        question=item.question,
+        id=id,
+        kind=kind,
+        question=question,
         right=failure is None,
         failure=failure,
-        detail=reply.text or "",
+        detail=detail,
         sql=reply.sql,
-        tags=(item.kind, *item.tags),
+        tags=item.tags,
         difficulty=item.difficulty,
         answered=reply.kind == "answer",
+        engine=reply.engine,
         model=reply.model,
         confidence=reply.confidence,
         features=reply.features,

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from serve_app import metrics
+from serve_app.evaluation.markdown import accuracy_table, failure_table
+from serve_app.evaluation.saved import load_run
 from serve_app.settings.registry import readme_table
 
 ROOT = Path(__file__).parents[2]
@@ -23,6 +25,14 @@ def fenced(language: str) -> list[str]:
 def test_the_configuration_table_is_the_settings_own() -> None:
     table = README.split("<!-- settings -->\n")[1].split("\n<!-- /settings -->")[0]
     assert table.strip() == readme_table().strip(), "paste serve_app.settings.registry.readme_table() there"
+
+
+def test_the_figures_are_the_saved_runs() -> None:
+    run = load_run(ROOT / "tests/data/eval/house-run.json")
+    tables = README.split("<!-- evaluation -->\n")[1].split("\n<!-- /evaluation -->")[0]
+    assert tables.strip() == f"{accuracy_table(run)}\n\n{failure_table(run)}", (
+        "paste the output of `plumbline eval --show tests/data/eval/house-run.json --markdown` there"
+    )
 
 
 def test_every_make_target_exists() -> None:

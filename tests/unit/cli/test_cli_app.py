@@ -50,7 +50,7 @@ def test_starting_imports_nothing_heavy() -> None:
         (["validate"], "standard input holds no SQL"),
         (["validate", "--policy", "nope"], "there is no policy 'nope'"),
         (["validate", "--json", "--json-lines"], "exclude each other"),
-        (["eval"], "give files of questions, or --verified"),
+        (["eval"], "give files of questions or --verified"),
         (["eval", "nowhere.jsonl"], "nowhere.jsonl cannot be read"),
         (["eval", "tests/data/eval/single.jsonl", "--url", "x"], "'x' is not an HTTP address"),
         (

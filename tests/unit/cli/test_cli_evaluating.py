@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -39,8 +40,8 @@ def test_a_score_is_printed_by_tag(
     )
     assert ended.code == 0
     assert "1 of 2 right (50.0 %)" in ended.out
-    assert "failures: 1 wrong_rows" in ended.out
-    assert "b [wrong_rows] firms?" in ended.out
+    assert re.search(r"query_shape\s+│\s+1\s+│\s+50.0", ended.out)
+    assert "b [query_shape] firms?" in ended.out
     assert "… questions.jsonl: 2 of 2" in ended.err
 
 
@@ -116,7 +117,7 @@ def test_every_verified_example_is_asked(
     )
     assert ended.code == 0
     assert "verified examples: 1 of 2 right (50.0 %)" in ended.out
-    assert "pack:2 [wrong_rows] All firms?" in ended.out
+    assert "pack:2 [query_shape] All firms?" in ended.out
     assert "left out: 1 pairs that belong to one organization" in ended.err
     assert [body["query"] for _, body in server.asked] == ["All jobs?", "All firms?"]
 
@@ -177,3 +178,91 @@ def test_a_calibration_is_written_as_the_profile_reads_it(
     assert "confidence fitted on 20 answers, 10 of them right" in ended.err
     fitted = load_calibration(out)
     assert (fitted.model, fitted.data, fitted.intercept) == ("house", ("many.jsonl",), 0.0)
+
+
+def test_a_run_is_saved_shown_again_and_compared(
+    cli: Cli, server: Server, questions: Path, sample_database: EmbeddedDatabase, tmp_path: Path
+) -> None:
+    target = ["eval", str(questions), "--url", server.url, "--database-url", sample_database.dsn]
+    first, second = tmp_path / "a.json", tmp_path / "b.json"
+    server.body = answering("SELECT count(*) FROM projects")
+    assert cli(*target, "--out", str(first)).code == 0
+    server.body = answering("SELECT count(*) FROM vendors")
+    assert cli(*target, "--out", str(second), "--no-text").code == 0
+    assert "jobs?" not in second.read_text()
+
+    shown = cli("eval", "--show", str(first), "--markdown")
+    assert "**50 %** (1 of 2)" in shown.out
+    assert cli("eval", "--show", str(first), "--at-least", "51").code == 1
+
+    compared = cli("eval", "--compare", str(first), str(second), "--failures")
+    assert compared.code == 0
+    assert "B - A = +0.0 points, p = 1 (exact McNemar, two-sided): this may be chance" in compared.out
+    assert "b [B alone right; query_shape] firms?" in compared.out
+    table = json.loads(cli("eval", "--compare", str(first), str(second), "--json").out)
+    assert (table["all"]["gained"], table["all"]["lost"], table["unpaired"]) == (1, 1, 0)
+
+
+def test_a_limit_takes_items_evenly(
+    cli: Cli, server: Server, sample_database: EmbeddedDatabase, tmp_path: Path
+) -> None:
+    file = tmp_path / "many.jsonl"
+    items = [{"id": str(i), "question": f"q{i}", "gold": ["SELECT 1"]} for i in range(10)]
+    file.write_text("\n".join(map(json.dumps, items)))
+    server.body = answering("SELECT 1")
+    target = ["eval", str(file), "--url", server.url, "--database-url", sample_database.dsn]
+    ended = cli(*target, "--limit", "3", "--concurrency", "1")
+    assert "3 of 3 right" in ended.out
+    assert [body["query"] for _, body in server.asked] == ["q0", "q3", "q6"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "give files of questions"),
+        (["FILE", "--show", "x.json"], "give files of questions"),
+        (["FILE", "--local", "--url", "http://127.0.0.1:1"], "exclude each other"),
+        (["FILE", "--weights", "configs"], "--weights needs --local"),
+        (["FILE", "--local", "--weights", "nowhere"], "'nowhere' is no folder"),
+        (["FILE", "--url", "ftp://x"], "is not an HTTP address"),
+        (["FILE", "--out", "no/where.json"], "its folder does not exist"),
+        (["--show", "none.json"], "none.json cannot be read"),
+        (["--compare", "none.json", "none.json"], "none.json cannot be read"),
+        (["none.jsonl"], "none.jsonl cannot be read"),
+    ],
+)
+def test_bad_input_is_told_in_one_line(cli: Cli, questions: Path, arguments: list[str], message: str) -> None:
+    ended = cli("eval", *(str(questions) if argument == "FILE" else argument for argument in arguments))
+    assert ended.code == 2
+    assert message in ended.error_line
+
+
+def test_the_house_model_is_scored_without_a_server(
+    cli: Cli, sample_database: EmbeddedDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", sample_database.dsn)
+    file = tmp_path / "q.jsonl"
+    items = [
+        {"id": "a", "question": "How many projects do we have?", "gold": ["SELECT count(*) FROM projects"]},
+        {"id": "u", "question": "what will the weather be like tomorrow?", "answerable": False},
+    ]
+    file.write_text("\n".join(map(json.dumps, items)))
+    ended = cli("eval", str(file), "--local", "--json")
+    assert ended.code == 0
+    run = json.loads(ended.out)
+    assert run["target"] == "local"
+    answered, unanswerable = run["files"][0]["results"]
+    assert answered["answered"]
+    assert "FROM projects" in answered["sql"]
+    assert answered["model"] == "plumbline-house"
+    assert unanswerable["kind"] == "unanswerable"
+
+
+def test_another_model_than_the_house_model_needs_a_server(
+    cli: Cli, questions: Path, sample_database: EmbeddedDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", sample_database.dsn)
+    monkeypatch.setenv("PLUMBLINE_MODEL_PROFILE", "mistral-7b-instruct")
+    ended = cli("eval", str(questions), "--local")
+    assert ended.code != 0
+    assert "Only the house model is evaluated in this process" in ended.err

@@ -13,8 +13,13 @@ pytestmark = pytest.mark.postgres
 DEVELOPMENT = Path("tests/data/eval")
 
 
+READ_FILES = ("single", "conversations", "validation-*")
+
+
 def development_turns() -> list[Turn]:
-    items = [i for name in ("single", "conversations") for i in load_items(DEVELOPMENT / f"{name}.jsonl")]
+    """Turns of the files whose questions people read; the blind test split is left alone."""
+    paths = [path for name in READ_FILES for path in sorted(DEVELOPMENT.glob(f"{name}.jsonl"))]
+    items = [item for path in paths for item in load_items(path)]
     singles = [item for item in items if isinstance(item, SingleItem)]
     return [*singles, *(turn for item in items if isinstance(item, ConversationItem) for turn in item.turns)]
 

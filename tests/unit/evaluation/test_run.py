@@ -5,7 +5,14 @@ import pytest
 
 from serve_app.evaluation.client import Reply
 from serve_app.evaluation.golds import Comparison, GoldError
-from serve_app.evaluation.items import ClarifyItem, ConversationItem, SingleItem, Turn, load_items
+from serve_app.evaluation.items import (
+    ClarifyItem,
+    ConversationItem,
+    SingleItem,
+    Turn,
+    UnanswerableItem,
+    load_items,
+)
 from serve_app.evaluation.report import make_report, overall
 from serve_app.evaluation.run import evaluate
 
@@ -48,11 +55,13 @@ def single(question: str, *gold: str, **fields: object) -> SingleItem:
     [
         (reply(sql="right"), None),
         (reply(sql="other"), "wrong_rows"),
-        (reply(sql="broken"), "unrunnable"),
+        (reply(sql="broken"), "execution_error"),
         (reply(), "no_sql"),
         (reply("clarification"), "clarified"),
         (reply("refusal"), "refused"),
         (reply("error", error_type="generation_timeout"), "generation_timeout"),
+        (reply("error", error_type="validation_failed"), "validation_refused"),
+        (reply("error", error_type="execution_timeout"), "execution_error"),
     ],
 )
 async def test_each_way_to_fail_has_its_class(given: Reply, failure: str | None) -> None:
@@ -130,10 +139,52 @@ async def test_the_report_counts_by_tag_difficulty_and_failure() -> None:
     assert (report.score.right, report.score.asked) == (1, 3)
     assert {tag: (s.right, s.asked) for tag, s in report.by_tag.items()} == {"date": (1, 2), "sum": (1, 2)}
     assert {level: s.asked for level, s in report.by_difficulty.items()} == {"hard": 2, "simple": 1}
-    assert report.failures == {"wrong_rows": 1, "refused": 1}
-    assert report.latency_ms == {"mean": 20.0, "p50": 10.0, "p90": 40.0, "p99": 40.0, "max": 40.0}
+    assert list(report.by_difficulty) == ["simple", "hard"]
+    assert report.failures == {"wrong_rows": {"hard": 1}, "refused": {"hard": 1}}
+    latencies = {"mean": 20.0, "p50": 10.0, "p90": 40.0, "p95": 40.0, "p99": 40.0, "max": 40.0}
+    assert report.latency_ms == latencies
     assert report.first_turns is None
-    assert overall([report, report]).percent == pytest.approx(100 / 3)
+    assert overall([report, report]).score.percent == pytest.approx(100 / 3)
+
+
+async def test_answers_are_counted_by_engine() -> None:
+    endpoint = EndpointFake(
+        a=reply(sql="right", engine="verified"),
+        b=reply(sql="other", engine="house"),
+        c=reply("refusal", engine="house"),
+    )
+    report = make_report("file", await evaluate([single(n) for n in "abc"], endpoint, DatabaseFake()))
+    assert {name: (s.right, s.asked) for name, s in report.by_engine.items()} == {
+        "house": (0, 1),
+        "verified": (1, 1),
+    }
+
+
+async def test_unanswerable_questions_are_right_when_refused_and_a_question_back_is_apart() -> None:
+    names = ("refused", "asked_back", "answered", "failed", "answerable")
+    items = [UnanswerableItem(id=name, question=name, answerable=False) for name in names[:4]]
+    endpoint = EndpointFake(
+        refused=reply("refusal"),
+        asked_back=reply("clarification"),
+        answered=reply(sql="SELECT 1"),
+        failed=reply("error", error_type="generation_timeout"),
+        answerable=reply("refusal"),
+    )
+    scored = await evaluate([*items, single("answerable")], endpoint, DatabaseFake())
+    assert [(s.id, s.failure) for s in scored] == [
+        ("refused", None),
+        ("asked_back", "clarified"),
+        ("answered", "answered"),
+        ("failed", "generation_timeout"),
+        ("answerable", "refused"),
+    ]
+    refusals = make_report("file", scored).refusals
+    assert (refusals.unanswerable, refusals.unanswerable_refused, refusals.unanswerable_clarified) == (
+        4,
+        1,
+        1,
+    )
+    assert (refusals.unanswerable_percent, refusals.answerable_percent) == (25.0, 100.0)
 
 
 async def test_first_turns_are_reported_apart() -> None:
