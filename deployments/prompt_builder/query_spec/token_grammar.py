@@ -1,0 +1,309 @@
+"""The grammar of the token form over one schema: what `token_reader` reads and `check_spec` lets pass.
+
+A language model held to it writes no table or column that the schema lacks, no column out of reach of its
+query, no operand of another kind, and no placeholder that its prompt does not hold. The text is in
+llguidance's dialect of Lark; every literal is one token of the vocabulary.
+
+Rule names end in the number of the table whose rows the rule speaks of. Two things in the token form depend
+on what comes next and double the rules: an aggregate or EXISTS that may go on (``<count>``) reads a
+following ``<if>`` or ``<per>`` as its own unless a ``<close>`` ends it, so where such a token follows only
+closed forms may stand (``c`` beside open ``o``); and a ``<begin>`` after an open ``<count>`` would be read as
+what it counts, so values that begin so are kept apart (``s``).
+"""
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from itertools import product
+from typing import Final
+
+from deployments.prompt_builder.query_spec.check import kind_of
+from deployments.prompt_builder.query_spec.context import SpecContext
+from deployments.prompt_builder.query_spec.grammar_rules import GrammarRules, choice
+from deployments.prompt_builder.query_spec.nodes import ColumnRef
+from deployments.prompt_builder.query_spec.token_words import (
+    COMPARISONS,
+    NUMBERS,
+    OPERATORS,
+    column_token,
+    lookup_token,
+    table_token,
+    token,
+)
+from serve_app.contracts import Link
+
+NUMBER, TEXT, DATE, BOOLEAN = "n", "x", "d", "b"
+KINDS: Final = (NUMBER, TEXT, DATE, BOOLEAN)
+OPEN, CLOSED = "o", "c"
+ENDS: Final = (OPEN, CLOSED)
+_KIND_NAMES: Final = {
+    "number": NUMBER,
+    "text": TEXT,
+    "date": DATE,
+    "timestamp": DATE,
+    "boolean": BOOLEAN,
+    "other": "z",
+}
+# Far below what the reader takes; real specifications stay under it.
+MOST_NESTED: Final = 16
+_NESTS: Final = re.compile(r"(own)?[nxdb][oc]\d+|cond[oc]\d+")
+_MAY_BE_EMPTY: Final = re.compile(r"(ifs|inner|mods)\d+[oc]|tail\d+")
+_SUMS: Final = ("sum", "avg", "median", "stddev")
+_DATE_BUCKETS: Final = ("quarter", "month", "week", "day")
+_NUMBER_PARTS: Final = ("year", "weekday", "month_of_year")
+
+
+def token_grammar(context: SpecContext, links: Sequence[Link] = ()) -> str:
+    """The Lark grammar of every specification over ``context`` that these links can fill, and ``cannot``."""
+    return _Grammar(context, links).text()
+
+
+def _word(*words: str) -> str:
+    """Any one of these words of the vocabulary."""
+    return choice(_literal(token(word)) for word in words)
+
+
+def _literal(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+class _Grammar:
+    """Collects the rules, table by table."""
+
+    def __init__(self, context: SpecContext, links: Sequence[Link]) -> None:
+        self.context = context
+        self.number = {table: index for index, table in enumerate(context.tables)}
+        self.names = {
+            letter: [k.placeholder for k in links if k.placeholder[0] == letter] for letter in "NVD"
+        }
+        self.linked: dict[tuple[str, str], list[str]] = defaultdict(list)
+        for link in links:
+            for candidate in link.candidates:
+                pair = self.linked[candidate.table, candidate.column]
+                pair += [link.placeholder] if link.placeholder not in pair else []
+        self.rules = GrammarRules(_NESTS.fullmatch, _MAY_BE_EMPTY.fullmatch, MOST_NESTED)
+        self.add = self.rules.add
+
+    def text(self) -> str:
+        self.add("start", _word("cannot"), *(f"spec{n}" for n in self.number.values()))
+        for table in self.context.tables:
+            self.names_of(table)
+        for kind in KINDS:
+            self.subquery(kind)
+        self.add("sv", *(f"s{kind}" for kind in KINDS))
+        for table in self.context.tables:
+            self.scope(table)
+        return self.rules.text()
+
+    # ------------------------------------------------------------ names
+
+    def names_of(self, table: str) -> None:
+        """What a table itself offers: columns by kind, timestamps, short conditions."""
+        n, context = self.number[table], self.context
+        for owner, name in dict.fromkeys((*context.columns, *context.derived)):
+            if owner != table:
+                continue
+            column = _literal(column_token(table, name))
+            if context.is_predicate(table, name):
+                self.add(f"short{n}", column)
+            if not context.is_value(table, name):
+                continue
+            kind = kind_of(ColumnRef(table, name), (table,), context)
+            self.add(f"own_{_KIND_NAMES[kind]}{n}", column)
+            if kind == "timestamp":
+                self.add(f"stamp{n}", column)
+            self.add(f"short{n}", *self.filled(table, name, column, _KIND_NAMES[kind]))
+        for owner, name in context.columns:
+            values = context.lookup_values(owner, name) if owner == table else ()
+            self.add(f"short{n}", *(_literal(lookup_token(owner, name, value)) for value in values))
+
+    def filled(self, table: str, name: str, column: str, kind: str) -> Iterator[str]:
+        """Conditions of a column followed by a placeholder."""
+        letters = {NUMBER: "N", DATE: "D"}
+        fitting = self.names[letters[kind]] if kind in letters else self.linked.get((table, name), [])
+        if fitting:
+            yield f"{column} {_word(*fitting)}"
+
+    # ------------------------------------------------------------ queries
+
+    def subquery(self, kind: str) -> None:
+        """A query of one value, whatever surrounds it."""
+        self.add(f"s{kind}", f"{_word('begin')} one{kind} {_word('end')}")
+        for table, n in self.number.items():
+            name = _literal(table_token(table))
+            self.add(f"one{kind}", f"{name} {_word('distinct')}? any{kind}{OPEN}{n} tail{n}")
+
+    def scope(self, table: str) -> None:
+        """All rules over the rows of a table."""
+        n = self.number[table]
+        reached = [m for other, m in self.number.items() if self.context.reaches(table, other)]
+        below = [m for other, m in self.number.items() if self.context.is_descendant(other, table)]
+        self.query(table, n)
+        self.values(n, reached)
+        for end in ENDS:
+            self.numbers(n, end)
+            self.dates(n, end, reached)
+            self.add(f"{TEXT}{end}{n}", f"leaf_x{n}", *self.bucketing(n))
+            self.add(f"{BOOLEAN}{end}{n}", f"leaf_b{n}", f"{_word('flag')} cond{end}{n}")
+            for kind in KINDS:
+                self.add(f"{kind}{end}{n}", *self.pair(_word("coalesce"), n, end, kind, kind))
+            self.aggregates(n, end, n, f"mods{n}", "")
+            for m in below:
+                self.aggregates(n, end, m, f"inner{m}", "own")
+            self.windows(n, end)
+            self.conditions(n, end, reached, below)
+            self.own_values(n, end)
+        self.modifiers(n)
+
+    def query(self, table: str, n: int) -> None:
+        name, distinct = _literal(table_token(table)), _word("distinct")
+        self.add(f"spec{n}", f"{name} tail{n}", f"{name} {distinct}? list{n} tail{n}")
+        # Every item but the last is followed by another; see the module's text.
+        self.lists("v", n)
+        self.lists(NUMBER, n)
+        count = _word(*NUMBERS, *self.names["N"])
+        self.add(
+            f"tail{n}",
+            f"({_word('where')} condo{n}+)? ({_word('asc', 'desc')} anyvo{n})* "
+            f"({_word('limit')} {count} (pers{n})?)? ({_word('offset')} {count})?",
+        )
+        self.add(f"pers{n}", f"({_word('per')} anyvc{n})* {_word('per')} anyvo{n}")
+
+    def lists(self, kind: str, n: int) -> None:
+        """One or more values in a row: ``list``; those that begin with a subquery apart."""
+        name = "list" if kind == "v" else "numbers"
+        plain, sub = f"{name}_p{n}", f"{name}_s{n}"
+        self.add(plain, f"{kind}o{n}", f"{kind}o{n} {plain}", f"{kind}c{n} {sub}")
+        self.add(sub, f"s{kind}", f"s{kind} {plain}", f"s{kind} {sub}")
+        self.add(f"{name}{n}", plain, sub)
+
+    # ------------------------------------------------------------ values
+
+    def values(self, n: int, reached: list[int]) -> None:
+        """What needs no operands, and values of any kind."""
+        for kind in KINDS:
+            self.add(f"leaf_{kind}{n}", *(f"own_{kind}{m}" for m in reached))
+            if kind != BOOLEAN:
+                self.add(f"leaf_{kind}{n}", *(f"own_z{m}" for m in reached))
+        self.add(f"leaf_n{n}", _word(*NUMBERS, *self.names["N"]))
+        self.add(f"leaf_d{n}", _word("today", *self.names["D"]))
+        for end in ENDS:
+            self.add(f"v{end}{n}", *(f"{kind}{end}{n}" for kind in KINDS))
+            for kind in ("v", *KINDS):
+                self.add(f"any{kind}{end}{n}", f"{kind}{end}{n}", f"s{kind}")
+
+    def numbers(self, n: int, end: str) -> None:
+        rule = f"{NUMBER}{end}{n}"
+        self.add(rule, f"leaf_n{n}", f"{_word('abs')} anyn{end}{n}")
+        self.add(rule, *self.pair(_word(*OPERATORS.values()), n, end, NUMBER, NUMBER))
+        self.add(rule, *self.pair(_word("sub"), n, end, DATE, DATE))
+        self.add(rule, f"{_word(*_NUMBER_PARTS)} anyd{end}{n}")
+
+    def bucketing(self, n: int) -> Iterator[str]:
+        """A number and one bound or more, each closed before one that begins with a subquery."""
+        for operands in (f"no{n} numbers_p{n}", f"nc{n} numbers_s{n}", f"sn numbers{n}"):
+            yield f"{_word('bucket')} {operands} {_word('end')}"
+
+    def dates(self, n: int, end: str, reached: list[int]) -> None:
+        rule = f"{DATE}{end}{n}"
+        self.add(rule, f"leaf_d{n}", f"{_word(*_DATE_BUCKETS)} anyd{end}{n}")
+        self.add(rule, *self.pair(_word("add", "sub"), n, end, DATE, NUMBER))
+        self.add(f"{NUMBER}{end}{n}", *(f"{_word('hour')} stamp{m}" for m in reached))
+
+    def pair(self, first: str, n: int, end: str, *kinds: str) -> Iterator[str]:
+        """``first`` and operands of these kinds: before a subquery only closed ones may stand."""
+        for subqueries in product((False, True), repeat=len(kinds) - 1):
+            follows = [*subqueries, None]
+            operands = [f"any{kinds[0]}{CLOSED if follows[0] else OPEN}{n}"]
+            for kind, here, following in zip(kinds[1:], subqueries, follows[1:], strict=True):
+                ending = end if following is None else CLOSED if following else OPEN
+                operands.append(f"s{kind}" if here else f"{kind}{ending}{n}")
+            yield " ".join((first, *operands))
+
+    def windows(self, n: int, end: str) -> None:
+        within = f"(pers{n})?"
+        self.add(
+            f"{NUMBER}{end}{n}", f"{_word('running', 'growth', 'share', 'change', 'rank')} {within} n{end}{n}"
+        )
+        self.add(f"{NUMBER}{end}{n}", f"{_word('change', 'rank')} {within} d{end}{n}")
+        for kind in (NUMBER, TEXT, DATE):
+            self.add(f"{kind}{end}{n}", f"{_word('previous')} {within} {kind}{end}{n}")
+
+    # ------------------------------------------------------------ aggregates
+
+    def aggregates(self, n: int, end: str, m: int, mods: str, own: str) -> None:
+        """Aggregates for rows of table ``n`` over rows of ``m``: the same table or one below it.
+
+        An argument over a table below must read a column of it (``own``), which is what makes it run there.
+        """
+        numbers, distinct = f"{NUMBER}{end}{n}", f"{_word('distinct')}?"
+        self.add(numbers, f"{_word(*_SUMS)} {distinct} {mods}o {own}n{end}{m}")
+        for kind in (NUMBER, TEXT, DATE):
+            self.add(f"{kind}{end}{n}", f"{_word('min', 'max')} {distinct} {mods}o {own}{kind}{end}{m}")
+        count = _word("count")
+        self.add(numbers, f"{count} {_word('distinct')} {mods}o {own}v{end}{m}")
+        self.add(numbers, f"{count} {mods}c {_word('of')} {own}v{end}{m}")
+        counted = count if n == m else f"{count} {_literal(table_token(list(self.number)[m]))}"
+        self.add(numbers, f"{counted} {mods}c {_word('close')}")
+        if end == OPEN:
+            self.add(numbers, f"{counted} {mods}o")
+        if n == m:
+            self.add(
+                numbers, *(f"{count} {_word('begin')} spec{k} {_word('end')}" for k in self.number.values())
+            )
+
+    def modifiers(self, n: int) -> None:
+        """``mods``: of an aggregate over the query's own rows; ``inner``: over those of a table below."""
+        one, by, per = _word("if"), _word("by"), _word("per")
+        ifs, bys, pers = f"ifs{n}c", f"({by} anyvc{n})*", f"({per} anyvc{n})*"
+        self.add(ifs, f"({one} condc{n})*")
+        self.add(f"ifs{n}o", ifs, f"{ifs} {one} condo{n}")
+        self.add(f"inner{n}c", f"{ifs} {bys}")
+        self.add(f"inner{n}o", f"inner{n}c", f"ifs{n}o", f"{ifs} {bys} {by} anyvo{n}")
+        self.add(f"mods{n}c", f"{ifs} {bys} {pers} {_word('overall', 'all')}?")
+        self.add(f"mods{n}o", f"mods{n}c", f"inner{n}o", f"{ifs} {bys} {pers} {per} anyvo{n}")
+
+    def own_values(self, n: int, end: str) -> None:
+        """Values that read a column of this very table."""
+        for kind in KINDS:
+            self.add(f"own{kind}{end}{n}", f"own_{kind}{n}")
+        numbers, dates = f"ownn{end}{n}", f"ownd{end}{n}"
+        for word, kinds, rule in (
+            (_word(*OPERATORS.values()), (NUMBER, NUMBER), numbers),
+            (_word("coalesce"), (NUMBER, NUMBER), numbers),
+            (_word("sub"), (DATE, DATE), numbers),
+            (_word("add", "sub"), (DATE, NUMBER), dates),
+            (_word("coalesce"), (DATE, DATE), dates),
+        ):
+            left, right = kinds
+            self.add(
+                rule, f"{word} own{left}o{n} {right}{end}{n}", f"{word} any{left}o{n} own{right}{end}{n}"
+            )
+            self.add(rule, f"{word} own{left}c{n} s{right}")
+        self.add(numbers, f"{_word('abs')} {numbers}", f"{_word(*_NUMBER_PARTS)} {dates}")
+        self.add(dates, f"{_word(*_DATE_BUCKETS)} {dates}")
+        self.add(f"ownv{end}{n}", *(f"own{kind}{end}{n}" for kind in KINDS), f"own_z{n}")
+
+    # ------------------------------------------------------------ conditions
+
+    def conditions(self, n: int, end: str, reached: list[int], below: list[int]) -> None:
+        rule = f"cond{end}{n}"
+        self.add(rule, *(f"short{m}" for m in reached))
+        for kind in KINDS:
+            self.add(rule, *self.pair(_word(*COMPARISONS.values()), n, end, kind, kind))
+            self.add(rule, f"{_word('in')} any{kind}c{n} s{kind}")
+        for kind in (NUMBER, DATE):
+            self.add(rule, *self.pair(_word("between"), n, end, kind, kind, kind))
+        self.add(rule, f"{_word('null')} anyv{end}{n}", f"{_word('not')} cond{end}{n}")
+        self.add(rule, f"{_word('or', 'and')} condo{n} cond{end}{n}")
+        if self.names["D"]:
+            self.add(rule, f"{_word('in', 'before', 'after')} anydo{n} {_word(*self.names['D'])}")
+        if self.names["V"]:
+            self.add(rule, f"{_word('contains', 'starts')} anyxo{n} {_word(*self.names['V'])}")
+        tables = list(self.number)
+        for m in below:
+            exists = f"{_word('any', 'no')} {_literal(table_token(tables[m]))}"
+            self.add(rule, f"{exists} ifs{m}c {_word('close')}")
+            if end == OPEN:
+                self.add(rule, f"{exists} ifs{m}o")
