@@ -228,7 +228,7 @@ async def _generate_once(run: Run, plan: EnginePlan, prompt: Prompt) -> Generati
         engine=plan.name,
         turns=prompt.turns,
         text=prompt.text,
-        params=plan.sampling,
+        params=plan.sampling.model_copy(update={"grammar": prompt.grammar}),
         timeout_s=run.at_most(run.limits.generation_timeout_s),
     )
     if not run.streams:

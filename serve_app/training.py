@@ -147,7 +147,8 @@ class Scoring:
         async def count(texts: tuple[str, ...]) -> tuple[int, ...]:
             return engine.count_tokens(texts)
 
-        profile = HouseProfile(load_domain(self._pack), TokenCounter(count))
+        config = HouseConfig(grammar=self._profile.grammar)
+        profile = HouseProfile(load_domain(self._pack), TokenCounter(count), config)
         # Without a calibration nothing is refused for being unsure: the weights alone are judged.
         plan = EnginePlan(name=HOUSE_PROFILE, sampling=self._profile.sampling)
         found: dict[str, float] = {}

@@ -14,7 +14,7 @@ import hashlib
 import json
 import re
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Sequence
 from typing import Final
 
@@ -33,8 +33,9 @@ FORBIDDEN: Final = float("-inf")
 # Comments and regular expressions are skipped, so that what looks like a literal inside them stays.
 _LITERAL: Final = re.compile(r'//[^\n]*|/(?:\\.|[^/\\\n])+/|(?P<literal>"(?:\\.|[^"\\\n])*")(?P<flag>i?)')
 
-# A choice between single tokens; as one set it costs the parser one item and not one for each.
-_CHOICE: Final = re.compile(r"\(\s*<\[\d+\]>(?:\s*\|\s*<\[\d+\]>)*\s*\)")
+_TOKEN: Final = r"<\[\d+\]>"
+_CHOICE: Final = re.compile(rf"\(\s*{_TOKEN}(?:\s*\|\s*{_TOKEN})*\s*\)|{_TOKEN}")
+_NUMBER: Final = re.compile(r"\d+")
 
 
 class GrammarError(Exception):
@@ -138,11 +139,30 @@ class GrammarCompiler:
                 return match[0]
             return match[0] if number is None else f"<[{number}]>"
 
-        return _CHOICE.sub(_token_set, _LITERAL.sub(replaced, grammar))
+        return _with_token_sets(_LITERAL.sub(replaced, grammar))
 
 
-def _token_set(choice: re.Match[str]) -> str:
-    return f"<[{','.join(re.findall(r'[0-9]+', choice[0]))}]>"
+def _with_token_sets(grammar: str) -> str:
+    """The grammar with choices between single tokens as sets: one item for the parser and not one per token.
+
+    llguidance takes a token for one set alone, so the sets are made disjoint: tokens that stand in the same
+    choices make a set, and a choice is between such sets.
+    """
+    choices = {
+        match[0]: frozenset(map(int, _NUMBER.findall(match[0]))) for match in _CHOICE.finditer(grammar)
+    }
+    places: dict[int, list[str]] = defaultdict(list)
+    for choice, tokens in choices.items():
+        for token in tokens:
+            places[token].append(choice)
+    sets: dict[tuple[str, ...], list[int]] = defaultdict(list)
+    for token, where in places.items():
+        sets[tuple(where)].append(token)
+    written: dict[str, list[str]] = defaultdict(list)
+    for where, together in sets.items():
+        for choice in where:
+            written[choice].append(f"<[{','.join(map(str, together))}]>")
+    return _CHOICE.sub(lambda match: f"({' | '.join(written[match[0]])})", grammar)
 
 
 def _check(matcher: LLMatcher) -> None:

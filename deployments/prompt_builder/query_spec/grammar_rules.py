@@ -20,8 +20,15 @@ class GrammarRules:
     """
 
     def __init__(
-        self, nests: Callable[[str], object], may_be_empty: Callable[[str], object], most_nested: int
+        self,
+        nests: Callable[[str], object],
+        may_be_empty: Callable[[str], object],
+        most_nested: int,
+        elsewhere: Iterable[str] = (),
     ) -> None:
+        """``elsewhere``: rules without parameters that will be added to the text."""
+        self._elsewhere = frozenset(elsewhere)
+        self._choices: dict[str, str] = {}
         self._nests = nests
         self._may_be_empty = may_be_empty
         self._most_nested = most_nested
@@ -30,10 +37,15 @@ class GrammarRules:
     def add(self, rule: str, *alternatives: str) -> None:
         self._rules.setdefault(rule, []).extend(alternatives)
 
+    def choice(self, literals: Iterable[str]) -> str:
+        """The rule of any one of several literals."""
+        return self._choices.setdefault(choice(literals), f"w{len(self._choices)}")
+
     def text(self) -> str:
         """The grammar; its first rule must be ``start``."""
-        rules = _reachable(_productive(self._rules))
-        flat = _flat(rules)
+        choices = {name: [text] for text, name in self._choices.items()}
+        rules = _reachable(_productive(self._rules | choices, self._elsewhere))
+        flat = _flat(rules, self._elsewhere)
         lines = []
         for rule, alternatives in rules.items():
             written = [self._written(rule, one, flat) for one in alternatives]
@@ -70,10 +82,10 @@ def _names(alternative: str) -> set[str]:
     return {match["rule"] for match in _NAME.finditer(alternative) if match["rule"] is not None}
 
 
-def _productive(rules: dict[str, list[str]]) -> dict[str, list[str]]:
+def _productive(rules: dict[str, list[str]], elsewhere: frozenset[str]) -> dict[str, list[str]]:
     """Without alternatives that can never be completed."""
     needs = {rule: [_names(one) for one in alternatives] for rule, alternatives in rules.items()}
-    ending: set[str] = set()
+    ending = set(elsewhere)
     while new := {rule for rule in needs.keys() - ending if any(one <= ending for one in needs[rule])}:
         ending |= new
     return {
@@ -89,16 +101,16 @@ def _reachable(rules: dict[str, list[str]]) -> dict[str, list[str]]:
     while ahead:
         new = {name for one in rules[ahead.pop()] for name in _names(one)} - reached
         reached |= new
-        ahead += new
+        ahead += new & rules.keys()
     return {rule: alternatives for rule, alternatives in rules.items() if rule in reached}
 
 
-def _flat(rules: dict[str, list[str]]) -> set[str]:
+def _flat(rules: dict[str, list[str]], elsewhere: frozenset[str]) -> set[str]:
     """Rules that lead to none that leads to itself: nothing can nest in them."""
     needs = {
         rule: {name for one in alternatives for name in _names(one)} for rule, alternatives in rules.items()
     }
-    flat: set[str] = set()
+    flat = set(elsewhere)
     while new := {rule for rule in needs.keys() - flat if needs[rule] <= flat}:
         flat |= new
     return flat

@@ -13,6 +13,7 @@ what it counts, so values that begin so are kept apart (``s``).
 
 import json
 import re
+import threading
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import product
@@ -54,9 +55,53 @@ _DATE_BUCKETS: Final = ("quarter", "month", "week", "day")
 _NUMBER_PARTS: Final = ("year", "weekday", "month_of_year")
 
 
-def token_grammar(context: SpecContext, links: Sequence[Link] = ()) -> str:
-    """The Lark grammar of every specification over ``context`` that these links can fill, and ``cannot``."""
-    return _Grammar(context, links).text()
+# Rules of what a prompt's placeholders fill: numbers, dates, texts, and values of a table's columns.
+_LINKED_NUMBER, _LINKED_DATE, _LINKED_TEXT, _LINKED_VALUE = "linked_n", "linked_d", "linked_v", "linked_v"
+
+
+class TokenGrammar:
+    """Grammars over one context; most rules are the same for all prompts with links of like kinds."""
+
+    def __init__(self, context: SpecContext) -> None:
+        self._context = context
+        self._numbers = {table: index for index, table in enumerate(context.tables)}
+        self._common: dict[frozenset[str], str] = {}
+        self._lock = threading.Lock()
+
+    def of(self, links: Sequence[Link]) -> str:
+        """The Lark grammar of every specification that these links can fill, and of ``cannot``.
+
+        Linear in the size of the schema: a millisecond once links of the same kinds have been seen, tens of
+        milliseconds before. May be called from any thread.
+        """
+        rules = self._link_rules(links)
+        key = frozenset(rules)
+        with self._lock:
+            if key not in self._common:
+                self._common[key] = _Rules(self._context, key).text()
+            common = self._common[key]
+        return "\n".join([common, *(f"{rule}: {' | '.join(found)}" for rule, found in sorted(rules.items()))])
+
+    def _link_rules(self, links: Sequence[Link]) -> dict[str, list[str]]:
+        rules: dict[str, list[str]] = {}
+        letters = {"N": _LINKED_NUMBER, "D": _LINKED_DATE, "V": _LINKED_TEXT}
+        for letter, rule in letters.items():
+            names = sorted({link.placeholder for link in links if link.placeholder[0] == letter})
+            if names:
+                rules[rule] = [_word(*names)]
+        values: dict[tuple[str, str], set[str]] = defaultdict(set)
+        for link in links:
+            for candidate in link.candidates:
+                values[candidate.table, candidate.column].add(link.placeholder)
+        for (table, column), names_of_column in sorted(values.items()):
+            if (table, column) in self._context.columns:
+                filled = f"{_literal(column_token(table, column))} {_word(*sorted(names_of_column))}"
+                rules.setdefault(f"{_LINKED_VALUE}{self._numbers[table]}", []).append(filled)
+        return rules
+
+
+def _literal(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _word(*words: str) -> str:
@@ -64,37 +109,30 @@ def _word(*words: str) -> str:
     return choice(_literal(token(word)) for word in words)
 
 
-def _literal(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
+class _Rules:
+    """Collects the rules, table by table; those of the links stand ``elsewhere``."""
 
-
-class _Grammar:
-    """Collects the rules, table by table."""
-
-    def __init__(self, context: SpecContext, links: Sequence[Link]) -> None:
+    def __init__(self, context: SpecContext, elsewhere: frozenset[str]) -> None:
         self.context = context
         self.number = {table: index for index, table in enumerate(context.tables)}
-        self.names = {
-            letter: [k.placeholder for k in links if k.placeholder[0] == letter] for letter in "NVD"
-        }
-        self.linked: dict[tuple[str, str], list[str]] = defaultdict(list)
-        for link in links:
-            for candidate in link.candidates:
-                pair = self.linked[candidate.table, candidate.column]
-                pair += [link.placeholder] if link.placeholder not in pair else []
-        self.rules = GrammarRules(_NESTS.fullmatch, _MAY_BE_EMPTY.fullmatch, MOST_NESTED)
+        self.rules = GrammarRules(_NESTS.fullmatch, _MAY_BE_EMPTY.fullmatch, MOST_NESTED, elsewhere)
         self.add = self.rules.add
 
     def text(self) -> str:
-        self.add("start", _word("cannot"), *(f"spec{n}" for n in self.number.values()))
+        self.add("start", self.word("cannot"), *(f"spec{n}" for n in self.number.values()))
         for table in self.context.tables:
             self.names_of(table)
         for kind in KINDS:
             self.subquery(kind)
+        self.add("number", self.word(*NUMBERS), _LINKED_NUMBER)
         self.add("sv", *(f"s{kind}" for kind in KINDS))
         for table in self.context.tables:
             self.scope(table)
         return self.rules.text()
+
+    def word(self, *words: str) -> str:
+        """The rule of any one of these words of the vocabulary."""
+        return self.rules.choice(_literal(token(word)) for word in words)
 
     # ------------------------------------------------------------ names
 
@@ -113,26 +151,19 @@ class _Grammar:
             self.add(f"own_{_KIND_NAMES[kind]}{n}", column)
             if kind == "timestamp":
                 self.add(f"stamp{n}", column)
-            self.add(f"short{n}", *self.filled(table, name, column, _KIND_NAMES[kind]))
         for owner, name in context.columns:
             values = context.lookup_values(owner, name) if owner == table else ()
             self.add(f"short{n}", *(_literal(lookup_token(owner, name, value)) for value in values))
-
-    def filled(self, table: str, name: str, column: str, kind: str) -> Iterator[str]:
-        """Conditions of a column followed by a placeholder."""
-        letters = {NUMBER: "N", DATE: "D"}
-        fitting = self.names[letters[kind]] if kind in letters else self.linked.get((table, name), [])
-        if fitting:
-            yield f"{column} {_word(*fitting)}"
+        self.add(f"short{n}", f"own_n{n} {_LINKED_NUMBER}", f"own_d{n} {_LINKED_DATE}", f"{_LINKED_VALUE}{n}")
 
     # ------------------------------------------------------------ queries
 
     def subquery(self, kind: str) -> None:
         """A query of one value, whatever surrounds it."""
-        self.add(f"s{kind}", f"{_word('begin')} one{kind} {_word('end')}")
+        self.add(f"s{kind}", f"{self.word('begin')} one{kind} {self.word('end')}")
         for table, n in self.number.items():
             name = _literal(table_token(table))
-            self.add(f"one{kind}", f"{name} {_word('distinct')}? any{kind}{OPEN}{n} tail{n}")
+            self.add(f"one{kind}", f"{name} {self.word('distinct')}? any{kind}{OPEN}{n} tail{n}")
 
     def scope(self, table: str) -> None:
         """All rules over the rows of a table."""
@@ -145,9 +176,9 @@ class _Grammar:
             self.numbers(n, end)
             self.dates(n, end, reached)
             self.add(f"{TEXT}{end}{n}", f"leaf_x{n}", *self.bucketing(n))
-            self.add(f"{BOOLEAN}{end}{n}", f"leaf_b{n}", f"{_word('flag')} cond{end}{n}")
+            self.add(f"{BOOLEAN}{end}{n}", f"leaf_b{n}", f"{self.word('flag')} cond{end}{n}")
             for kind in KINDS:
-                self.add(f"{kind}{end}{n}", *self.pair(_word("coalesce"), n, end, kind, kind))
+                self.add(f"{kind}{end}{n}", *self.pair(self.word("coalesce"), n, end, kind, kind))
             self.aggregates(n, end, n, f"mods{n}", "")
             for m in below:
                 self.aggregates(n, end, m, f"inner{m}", "own")
@@ -157,26 +188,20 @@ class _Grammar:
         self.modifiers(n)
 
     def query(self, table: str, n: int) -> None:
-        name, distinct = _literal(table_token(table)), _word("distinct")
+        name, distinct = _literal(table_token(table)), self.word("distinct")
         self.add(f"spec{n}", f"{name} tail{n}", f"{name} {distinct}? list{n} tail{n}")
         # Every item but the last is followed by another; see the module's text.
-        self.lists("v", n)
-        self.lists(NUMBER, n)
-        count = _word(*NUMBERS, *self.names["N"])
+        plain, sub = f"list_p{n}", f"list_s{n}"
+        self.add(plain, f"vo{n}", f"vo{n} {plain}", f"vc{n} {sub}")
+        self.add(sub, "sv", f"sv {plain}", f"sv {sub}")
+        self.add(f"list{n}", plain, sub)
+        count = "number"
         self.add(
             f"tail{n}",
-            f"({_word('where')} condo{n}+)? ({_word('asc', 'desc')} anyvo{n})* "
-            f"({_word('limit')} {count} (pers{n})?)? ({_word('offset')} {count})?",
+            f"({self.word('where')} condo{n}+)? ({self.word('asc', 'desc')} anyvo{n})* "
+            f"({self.word('limit')} {count} (pers{n})?)? ({self.word('offset')} {count})?",
         )
-        self.add(f"pers{n}", f"({_word('per')} anyvc{n})* {_word('per')} anyvo{n}")
-
-    def lists(self, kind: str, n: int) -> None:
-        """One or more values in a row: ``list``; those that begin with a subquery apart."""
-        name = "list" if kind == "v" else "numbers"
-        plain, sub = f"{name}_p{n}", f"{name}_s{n}"
-        self.add(plain, f"{kind}o{n}", f"{kind}o{n} {plain}", f"{kind}c{n} {sub}")
-        self.add(sub, f"s{kind}", f"s{kind} {plain}", f"s{kind} {sub}")
-        self.add(f"{name}{n}", plain, sub)
+        self.add(f"pers{n}", f"({self.word('per')} anyvc{n})* {self.word('per')} anyvo{n}")
 
     # ------------------------------------------------------------ values
 
@@ -186,8 +211,8 @@ class _Grammar:
             self.add(f"leaf_{kind}{n}", *(f"own_{kind}{m}" for m in reached))
             if kind != BOOLEAN:
                 self.add(f"leaf_{kind}{n}", *(f"own_z{m}" for m in reached))
-        self.add(f"leaf_n{n}", _word(*NUMBERS, *self.names["N"]))
-        self.add(f"leaf_d{n}", _word("today", *self.names["D"]))
+        self.add(f"leaf_n{n}", "number")
+        self.add(f"leaf_d{n}", self.word("today"), _LINKED_DATE)
         for end in ENDS:
             self.add(f"v{end}{n}", *(f"{kind}{end}{n}" for kind in KINDS))
             for kind in ("v", *KINDS):
@@ -195,21 +220,20 @@ class _Grammar:
 
     def numbers(self, n: int, end: str) -> None:
         rule = f"{NUMBER}{end}{n}"
-        self.add(rule, f"leaf_n{n}", f"{_word('abs')} anyn{end}{n}")
-        self.add(rule, *self.pair(_word(*OPERATORS.values()), n, end, NUMBER, NUMBER))
-        self.add(rule, *self.pair(_word("sub"), n, end, DATE, DATE))
-        self.add(rule, f"{_word(*_NUMBER_PARTS)} anyd{end}{n}")
+        self.add(rule, f"leaf_n{n}", f"{self.word('abs')} anyn{end}{n}")
+        self.add(rule, *self.pair(self.word(*OPERATORS.values()), n, end, NUMBER, NUMBER))
+        self.add(rule, *self.pair(self.word("sub"), n, end, DATE, DATE))
+        self.add(rule, f"{self.word(*_NUMBER_PARTS)} anyd{end}{n}")
 
     def bucketing(self, n: int) -> Iterator[str]:
-        """A number and one bound or more, each closed before one that begins with a subquery."""
-        for operands in (f"no{n} numbers_p{n}", f"nc{n} numbers_s{n}", f"sn numbers{n}"):
-            yield f"{_word('bucket')} {operands} {_word('end')}"
+        yield f"{self.word('bucket')} anyno{n} number+ {self.word('end')}"
 
     def dates(self, n: int, end: str, reached: list[int]) -> None:
         rule = f"{DATE}{end}{n}"
-        self.add(rule, f"leaf_d{n}", f"{_word(*_DATE_BUCKETS)} anyd{end}{n}")
-        self.add(rule, *self.pair(_word("add", "sub"), n, end, DATE, NUMBER))
-        self.add(f"{NUMBER}{end}{n}", *(f"{_word('hour')} stamp{m}" for m in reached))
+        self.add(rule, f"leaf_d{n}", f"{self.word(*_DATE_BUCKETS)} anyd{end}{n}")
+        self.add(rule, *self.pair(self.word("add", "sub"), n, end, DATE, NUMBER))
+        self.add(rule, *self.pair(self.word("add"), n, end, NUMBER, DATE))
+        self.add(f"{NUMBER}{end}{n}", *(f"{self.word('hour')} stamp{m}" for m in reached))
 
     def pair(self, first: str, n: int, end: str, *kinds: str) -> Iterator[str]:
         """``first`` and operands of these kinds: before a subquery only closed ones may stand."""
@@ -224,11 +248,12 @@ class _Grammar:
     def windows(self, n: int, end: str) -> None:
         within = f"(pers{n})?"
         self.add(
-            f"{NUMBER}{end}{n}", f"{_word('running', 'growth', 'share', 'change', 'rank')} {within} n{end}{n}"
+            f"{NUMBER}{end}{n}",
+            f"{self.word('running', 'growth', 'share', 'change', 'rank')} {within} n{end}{n}",
         )
-        self.add(f"{NUMBER}{end}{n}", f"{_word('change', 'rank')} {within} d{end}{n}")
+        self.add(f"{NUMBER}{end}{n}", f"{self.word('change', 'rank')} {within} d{end}{n}")
         for kind in (NUMBER, TEXT, DATE):
-            self.add(f"{kind}{end}{n}", f"{_word('previous')} {within} {kind}{end}{n}")
+            self.add(f"{kind}{end}{n}", f"{self.word('previous')} {within} {kind}{end}{n}")
 
     # ------------------------------------------------------------ aggregates
 
@@ -237,31 +262,32 @@ class _Grammar:
 
         An argument over a table below must read a column of it (``own``), which is what makes it run there.
         """
-        numbers, distinct = f"{NUMBER}{end}{n}", f"{_word('distinct')}?"
-        self.add(numbers, f"{_word(*_SUMS)} {distinct} {mods}o {own}n{end}{m}")
+        numbers, distinct = f"{NUMBER}{end}{n}", f"{self.word('distinct')}?"
+        self.add(numbers, f"{self.word(*_SUMS)} {distinct} {mods}o {own}n{end}{m}")
         for kind in (NUMBER, TEXT, DATE):
-            self.add(f"{kind}{end}{n}", f"{_word('min', 'max')} {distinct} {mods}o {own}{kind}{end}{m}")
-        count = _word("count")
-        self.add(numbers, f"{count} {_word('distinct')} {mods}o {own}v{end}{m}")
-        self.add(numbers, f"{count} {mods}c {_word('of')} {own}v{end}{m}")
+            self.add(f"{kind}{end}{n}", f"{self.word('min', 'max')} {distinct} {mods}o {own}{kind}{end}{m}")
+        count = self.word("count")
+        self.add(numbers, f"{count} {self.word('distinct')} {mods}o {own}v{end}{m}")
+        self.add(numbers, f"{count} {mods}c {self.word('of')} {own}v{end}{m}")
         counted = count if n == m else f"{count} {_literal(table_token(list(self.number)[m]))}"
-        self.add(numbers, f"{counted} {mods}c {_word('close')}")
+        self.add(numbers, f"{counted} {mods}c {self.word('close')}")
         if end == OPEN:
             self.add(numbers, f"{counted} {mods}o")
         if n == m:
             self.add(
-                numbers, *(f"{count} {_word('begin')} spec{k} {_word('end')}" for k in self.number.values())
+                numbers,
+                *(f"{count} {self.word('begin')} spec{k} {self.word('end')}" for k in self.number.values()),
             )
 
     def modifiers(self, n: int) -> None:
         """``mods``: of an aggregate over the query's own rows; ``inner``: over those of a table below."""
-        one, by, per = _word("if"), _word("by"), _word("per")
+        one, by, per = self.word("if"), self.word("by"), self.word("per")
         ifs, bys, pers = f"ifs{n}c", f"({by} anyvc{n})*", f"({per} anyvc{n})*"
         self.add(ifs, f"({one} condc{n})*")
         self.add(f"ifs{n}o", ifs, f"{ifs} {one} condo{n}")
         self.add(f"inner{n}c", f"{ifs} {bys}")
         self.add(f"inner{n}o", f"inner{n}c", f"ifs{n}o", f"{ifs} {bys} {by} anyvo{n}")
-        self.add(f"mods{n}c", f"{ifs} {bys} {pers} {_word('overall', 'all')}?")
+        self.add(f"mods{n}c", f"{ifs} {bys} {pers} {self.word('overall', 'all')}?")
         self.add(f"mods{n}o", f"mods{n}c", f"inner{n}o", f"{ifs} {bys} {pers} {per} anyvo{n}")
 
     def own_values(self, n: int, end: str) -> None:
@@ -270,19 +296,20 @@ class _Grammar:
             self.add(f"own{kind}{end}{n}", f"own_{kind}{n}")
         numbers, dates = f"ownn{end}{n}", f"ownd{end}{n}"
         for word, kinds, rule in (
-            (_word(*OPERATORS.values()), (NUMBER, NUMBER), numbers),
-            (_word("coalesce"), (NUMBER, NUMBER), numbers),
-            (_word("sub"), (DATE, DATE), numbers),
-            (_word("add", "sub"), (DATE, NUMBER), dates),
-            (_word("coalesce"), (DATE, DATE), dates),
+            (self.word(*OPERATORS.values()), (NUMBER, NUMBER), numbers),
+            (self.word("coalesce"), (NUMBER, NUMBER), numbers),
+            (self.word("sub"), (DATE, DATE), numbers),
+            (self.word("add", "sub"), (DATE, NUMBER), dates),
+            (self.word("add"), (NUMBER, DATE), dates),
+            (self.word("coalesce"), (DATE, DATE), dates),
         ):
             left, right = kinds
             self.add(
                 rule, f"{word} own{left}o{n} {right}{end}{n}", f"{word} any{left}o{n} own{right}{end}{n}"
             )
             self.add(rule, f"{word} own{left}c{n} s{right}")
-        self.add(numbers, f"{_word('abs')} {numbers}", f"{_word(*_NUMBER_PARTS)} {dates}")
-        self.add(dates, f"{_word(*_DATE_BUCKETS)} {dates}")
+        self.add(numbers, f"{self.word('abs')} {numbers}", f"{self.word(*_NUMBER_PARTS)} {dates}")
+        self.add(dates, f"{self.word(*_DATE_BUCKETS)} {dates}")
         self.add(f"ownv{end}{n}", *(f"own{kind}{end}{n}" for kind in KINDS), f"own_z{n}")
 
     # ------------------------------------------------------------ conditions
@@ -291,19 +318,17 @@ class _Grammar:
         rule = f"cond{end}{n}"
         self.add(rule, *(f"short{m}" for m in reached))
         for kind in KINDS:
-            self.add(rule, *self.pair(_word(*COMPARISONS.values()), n, end, kind, kind))
-            self.add(rule, f"{_word('in')} any{kind}c{n} s{kind}")
+            self.add(rule, *self.pair(self.word(*COMPARISONS.values()), n, end, kind, kind))
+            self.add(rule, f"{self.word('in')} any{kind}c{n} s{kind}")
         for kind in (NUMBER, DATE):
-            self.add(rule, *self.pair(_word("between"), n, end, kind, kind, kind))
-        self.add(rule, f"{_word('null')} anyv{end}{n}", f"{_word('not')} cond{end}{n}")
-        self.add(rule, f"{_word('or', 'and')} condo{n} cond{end}{n}")
-        if self.names["D"]:
-            self.add(rule, f"{_word('in', 'before', 'after')} anydo{n} {_word(*self.names['D'])}")
-        if self.names["V"]:
-            self.add(rule, f"{_word('contains', 'starts')} anyxo{n} {_word(*self.names['V'])}")
+            self.add(rule, *self.pair(self.word("between"), n, end, kind, kind, kind))
+        self.add(rule, f"{self.word('null')} anyv{end}{n}", f"{self.word('not')} cond{end}{n}")
+        self.add(rule, f"{self.word('or', 'and')} condo{n} cond{end}{n}")
+        self.add(rule, f"{self.word('in', 'before', 'after')} anydo{n} {_LINKED_DATE}")
+        self.add(rule, f"{self.word('contains', 'starts')} anyxo{n} {_LINKED_TEXT}")
         tables = list(self.number)
         for m in below:
-            exists = f"{_word('any', 'no')} {_literal(table_token(tables[m]))}"
-            self.add(rule, f"{exists} ifs{m}c {_word('close')}")
+            exists = f"{self.word('any', 'no')} {_literal(table_token(tables[m]))}"
+            self.add(rule, f"{exists} ifs{m}c {self.word('close')}")
             if end == OPEN:
                 self.add(rule, f"{exists} ifs{m}o")

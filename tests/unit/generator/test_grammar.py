@@ -195,3 +195,18 @@ def test_a_literal_that_is_a_word_of_the_tokenizer_is_that_token(tmp_path: Path)
         tokenizer.convert_tokens_to_ids("<")
         not in allowed(compiler.matchers('start: "<limit>" | "<then>"'))[0]
     )
+
+
+def test_choices_between_words_may_overlap() -> None:
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(tiny_mistral_folder())
+    tokenizer.add_tokens([AddedToken(f"<{word}>", normalized=False) for word in "abcd"])
+    a, b, c, d = tokenizer.convert_tokens_to_ids([f"<{word}>" for word in "abcd"])
+    compiler = GrammarCompiler(tokenizer.backend_tokenizer, 400, frozenset({tokenizer.eos_token_id}))
+    grammar = 'start: ("<a>" | "<b>" | "<c>") "<a>" | ("<b>" | "<c>") "<d>" | "<c>" ("<b>")+'
+    after = {}
+    for token in (a, b, c):
+        matchers = compiler.matchers(grammar)
+        assert allowed(matchers) == [{a, b, c}]
+        matchers.follow([(0, token)])
+        after[token] = allowed(matchers)[0]
+    assert after == {a: {a}, b: {a, d}, c: {a, d, b}}
