@@ -1,4 +1,4 @@
-"""What output grammars cost and what they give: ``python -m tests.performance.bench_grammar [FILE.jsonl ...]``.
+"""What output grammars cost and give: ``python -m tests.performance.bench_grammar [FILE.jsonl ...]``.
 
 First the cost: texts and compiling for new and for known prompts, and the mask of a row. Then the model of a
 house profile answers evaluation files with and without its grammar, in this process and over the embedded
