@@ -159,8 +159,8 @@ def _with_token_sets(grammar: str) -> str:
     for token, where in places.items():
         sets[tuple(where)].append(token)
     written: dict[str, list[str]] = defaultdict(list)
-    for where, together in sets.items():
-        for choice in where:
+    for together_in, together in sets.items():
+        for choice in together_in:
             written[choice].append(f"<[{','.join(map(str, together))}]>")
     return _CHOICE.sub(lambda match: f"({' | '.join(written[match[0]])})", grammar)
 

@@ -28,8 +28,10 @@ from deployments.prompt_builder.budget import TokenCounter
 from deployments.prompt_builder.builder import PromptProfile
 from deployments.prompt_builder.domain import load_domain
 from deployments.prompt_builder.house.profile import HouseConfig, HouseProfile
+from deployments.prompt_builder.instruction.sql_grammar import sql_grammar
 from deployments.prompt_builder.query_spec.context import SpecContext
 from deployments.prompt_builder.query_spec.token_grammar import TokenGrammar
+from deployments.prompt_builder.retrieval import load_examples
 from serve_app.contracts import (
     BuiltPrompt,
     CannotAnswer,
@@ -125,7 +127,11 @@ def measure_cost(folder: Path, schema: SchemaSnapshot) -> None:
     timed("text, links of known kinds", known)
     timed("compiling", compiled)
     timed("state of a compiled one", again)
+    select = sql_grammar(schema, (example.sql for example in load_examples(PACK / "examples.jsonl")))
+    timed("compiling the grammar of SELECT", [seconds_of(partial(compiler.matchers, select))])
     source = random.Random(0)
+    masks = [s for _ in range(WALKS) for s in walk(compiler.matchers(select), vocabulary, source)]
+    timed("mask of a row of SQL", masks)
     timed(
         "mask of a row", [s for _ in range(WALKS) for s in walk(compiler.matchers(text), vocabulary, source)]
     )
