@@ -25,7 +25,7 @@ from tokenizers import Tokenizer
 from deployments.generator.sequences import NextRow
 from serve_app.errors import InvalidRequest
 
-GRAMMARS_KEPT: Final = 128
+GRAMMARS_KEPT: Final = 48  # a few megabytes each
 BITS: Final = 32  # of a mask's words
 BYTE: Final = 8
 FORBIDDEN: Final = float("-inf")
