@@ -48,8 +48,9 @@ _KIND_NAMES: Final = {
 }
 # Far below what the reader takes; real specifications stay under it.
 MOST_NESTED: Final = 16
-_NESTS: Final = re.compile(r"(own)?[nxdb][oc]\d+|cond[oc]\d+")
-_MAY_BE_EMPTY: Final = re.compile(r"(ifs|inner|mods)\d+[oc]|tail\d+")
+_NESTS: Final = re.compile(r"(own|agg)?[nxdb][oc]\d+|cond[oc]\d+")
+# Or stands alone in its place, which llguidance treats alike.
+_MAY_BE_EMPTY: Final = re.compile(r"(ifs|mods)\d+[oc]|tail\d+|agg[nxdb][oc]\d+")
 _SUMS: Final = ("sum", "avg", "median", "stddev")
 _DATE_BUCKETS: Final = ("quarter", "month", "week", "day")
 _NUMBER_PARTS: Final = ("year", "weekday", "month_of_year")
@@ -181,7 +182,7 @@ class _Rules:
                 self.add(f"{kind}{end}{n}", *self.pair(self.word("coalesce"), n, end, kind, kind))
             self.aggregates(n, end, n, f"mods{n}", "")
             for m in below:
-                self.aggregates(n, end, m, f"inner{m}", "own")
+                self.aggregates(n, end, m, f"ifs{m}", "own")
             self.windows(n, end)
             self.conditions(n, end, reached, below)
             self.own_values(n, end)
@@ -262,10 +263,16 @@ class _Rules:
 
         An argument over a table below must read a column of it (``own``), which is what makes it run there.
         """
-        numbers, distinct = f"{NUMBER}{end}{n}", f"{self.word('distinct')}?"
+        numbers, distinct = f"agg{NUMBER}{end}{n}", f"{self.word('distinct')}?"
         self.add(numbers, f"{self.word(*_SUMS)} {distinct} {mods}o {own}n{end}{m}")
         for kind in (NUMBER, TEXT, DATE):
-            self.add(f"{kind}{end}{n}", f"{self.word('min', 'max')} {distinct} {mods}o {own}{kind}{end}{m}")
+            rule = f"agg{kind}{end}{n}"
+            self.add(rule, f"{self.word('min', 'max')} {distinct} {mods}o {own}{kind}{end}{m}")
+            if n == m:
+                self.add(f"{kind}{end}{n}", rule)
+        if n == m:
+            self.add(numbers, f"{self.word(*_SUMS, 'min', 'max')} {distinct} grouped{n}o groups{end}{n}")
+            self.groups(n, end)
         count = self.word("count")
         self.add(numbers, f"{count} {self.word('distinct')} {mods}o {own}v{end}{m}")
         self.add(numbers, f"{count} {mods}c {self.word('of')} {own}v{end}{m}")
@@ -279,16 +286,23 @@ class _Rules:
                 *(f"{count} {self.word('begin')} spec{k} {self.word('end')}" for k in self.number.values()),
             )
 
+    def groups(self, n: int, end: str) -> None:
+        """Numbers that hold an aggregate, for one over groups of its own (``by``)."""
+        rule, operators = f"groups{end}{n}", self.word(*OPERATORS.values())
+        self.add(rule, f"aggn{end}{n}", f"{operators} anyno{n} aggn{end}{n}")
+        self.add(rule, f"{operators} aggno{n} n{end}{n}", f"{operators} aggnc{n} sn")
+
     def modifiers(self, n: int) -> None:
-        """``mods``: of an aggregate over the query's own rows; ``inner``: over those of a table below."""
+        """``mods``: of an aggregate over the query's own rows; ``ifs``: over those of a table below."""
         one, by, per = self.word("if"), self.word("by"), self.word("per")
-        ifs, bys, pers = f"ifs{n}c", f"({by} anyvc{n})*", f"({per} anyvc{n})*"
+        ifs, bys, pers = f"ifs{n}c", f"({by} anyvc{n})+", f"({per} anyvc{n})*"
+        scope = f"{self.word('overall', 'all')}?"
         self.add(ifs, f"({one} condc{n})*")
         self.add(f"ifs{n}o", ifs, f"{ifs} {one} condo{n}")
-        self.add(f"inner{n}c", f"{ifs} {bys}")
-        self.add(f"inner{n}o", f"inner{n}c", f"ifs{n}o", f"{ifs} {bys} {by} anyvo{n}")
-        self.add(f"mods{n}c", f"{ifs} {bys} {pers} {self.word('overall', 'all')}?")
-        self.add(f"mods{n}o", f"mods{n}c", f"inner{n}o", f"{ifs} {bys} {pers} {per} anyvo{n}")
+        self.add(f"mods{n}c", f"{ifs} {pers} {scope}")
+        self.add(f"mods{n}o", f"mods{n}c", f"ifs{n}o", f"{ifs} {pers} {per} anyvo{n}")
+        self.add(f"grouped{n}o", f"{ifs} {bys} {pers} {scope}", f"{ifs} ({by} anyvc{n})* {by} anyvo{n}")
+        self.add(f"grouped{n}o", f"{ifs} {bys} {pers} {per} anyvo{n}")
 
     def own_values(self, n: int, end: str) -> None:
         """Values that read a column of this very table."""
