@@ -8,6 +8,7 @@ database: right answers, candidates that compile, latencies. ``--model FOLDER`` 
 import argparse
 import asyncio
 import random
+import shutil
 import tempfile
 import time
 from collections import Counter
@@ -199,6 +200,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 asyncio.run(answered(profile, schema, dsn, options.files, grammar))
         finally:
             database.stop()
+            shutil.rmtree(database.data_folder.parent, ignore_errors=True)  # may lie elsewhere
 
 
 if __name__ == "__main__":
