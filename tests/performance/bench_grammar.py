@@ -33,6 +33,7 @@ from deployments.prompt_builder.instruction.sql_grammar import sql_grammar
 from deployments.prompt_builder.query_spec.context import SpecContext
 from deployments.prompt_builder.query_spec.token_grammar import TokenGrammar
 from deployments.prompt_builder.retrieval import load_examples
+from deployments.sql_validator.validator import SqlValidatorCore
 from serve_app.contracts import (
     BuiltPrompt,
     CannotAnswer,
@@ -49,6 +50,7 @@ from serve_app.evaluation.local import LocalEndpoint
 from serve_app.evaluation.report import make_report
 from serve_app.evaluation.run import evaluate
 from serve_app.paths import PROJECT_ROOT, named_config
+from serve_app.pipeline import EnginePlan
 from tests.performance.figures import heading, line, percentile
 
 PACK = PROJECT_ROOT / "configs" / "domains" / "construction"
@@ -149,11 +151,15 @@ async def answered(
         return engine.count_tokens(texts)
 
     prompts = Counting(HouseProfile(load_domain(PACK), TokenCounter(count), HouseConfig(grammar=grammar)))
+    # Without a calibration nothing is refused for being unsure.
+    plan = EnginePlan(name=profile.name, sampling=profile.sampling)
+    executor = SqlExecutor(dsn, ExecutorConfig(), {})
+    validator = SqlValidatorCore(executor.schema)
     try:
         async with GoldDatabase(dsn) as database:
             for path in files:
                 prompts.candidates.clear()
-                endpoint = LocalEndpoint(prompts, engine, schema, profile.sampling)
+                endpoint = LocalEndpoint(prompts, engine, schema, plan, validator, executor)
                 results = await evaluate(load_items(path), endpoint, database)
                 report = make_report(path.stem, results)
                 seconds = sorted(result.latency_ms / 1e3 for result in results)
@@ -167,6 +173,7 @@ async def answered(
                     f"failures {report.failures}; p99 {percentile(seconds, 0.99) * 1e3:.0f} ms",
                 )
     finally:
+        await executor.close()
         await engine.close()
 
 
