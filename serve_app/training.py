@@ -19,7 +19,7 @@ from deployments.generator.transformers_engine import TransformersEngine
 from deployments.prompt_builder.budget import TokenCounter
 from deployments.prompt_builder.domain import load_domain
 from deployments.prompt_builder.house.form import FORM_TOKENS
-from deployments.prompt_builder.house.profile import HouseProfile
+from deployments.prompt_builder.house.profile import HouseConfig, HouseProfile
 from deployments.prompt_builder.synthesis.pairs import PairStream
 from deployments.sql_validator.validator import SqlValidatorCore
 from serve_app.confidence import CALIBRATION_FILE
