@@ -23,6 +23,7 @@ from serve_app.errors import (
     GenerationFailed,
     GenerationTimeout,
     ModelUnavailable,
+    OutputTooLong,
     Overloaded,
     PlumblineError,
 )
@@ -32,7 +33,7 @@ from serve_app.steps import EnginePlan, Executed, Failure, Outcome, Run
 _log = logging.getLogger("plumbline.pipeline")
 
 # What may end one engine's part while another can still answer.
-ENGINE_DOWN = (ModelUnavailable, GenerationFailed, GenerationTimeout, Overloaded)
+ENGINE_DOWN = (ModelUnavailable, GenerationFailed, GenerationTimeout, OutputTooLong, Overloaded)
 SKIPPED = "The engine {name} did not answer and was left out: {message}"
 
 
@@ -228,7 +229,7 @@ async def _generate_once(run: Run, plan: EnginePlan, prompt: Prompt) -> Generati
         engine=plan.name,
         turns=prompt.turns,
         text=prompt.text,
-        params=plan.sampling,
+        params=plan.sampling.model_copy(update={"grammar": prompt.grammar}),
         timeout_s=run.at_most(run.limits.generation_timeout_s),
     )
     if not run.streams:

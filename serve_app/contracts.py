@@ -234,6 +234,9 @@ class Prompt(Message):
         default="", description="Engine of the cascade that it was built for; its profile's name"
     )
     unknown_words: int = Field(default=0, ge=0, description="Words of the question that no vocabulary holds")
+    grammar: str | None = Field(
+        default=None, description="Output grammar (Lark) that holds the model to the schema, if it has one"
+    )
     context_used: int = Field(default=0, description="Past exchanges that stand in the prompt")
     truncation: tuple[str, ...] = Field(
         default=(), description="What was dropped to fit the budget, in words"

@@ -7,6 +7,7 @@
   - ValidationFailed          422  no safe SQL after all repairs (``rule``)
   - ExecutionFailed           422  the database refused or failed the statement
   - GenerationFailed          502
+  - OutputTooLong             502  (reported as ``generation_failed``)
   - ModelUnavailable          503
   - DatabaseUnavailable       503  (reported as ``execution_failed``)
   - StoreUnavailable          503  the conversation store (reported as ``internal_error``)
@@ -106,6 +107,14 @@ class GenerationFailed(PlumblineError):
     status = 502
     retryable = True
     default_message = "The language model could not produce an answer. Please try again."
+
+
+class OutputTooLong(PlumblineError):
+    """The output met its limit before it was whole; the same question would again."""
+
+    type = "generation_failed"
+    status = 502
+    default_message = "The answer became too long to finish. Ask for less at once, or in other words."
 
 
 class ModelUnavailable(PlumblineError):

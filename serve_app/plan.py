@@ -80,7 +80,9 @@ def make_plan(
         EngineSetup(
             _engine_name(name),
             profile,
-            settings.prompt.model_copy(update={"profile": profile.prompt_profile}),
+            settings.prompt.model_copy(
+                update={"profile": profile.prompt_profile, "grammar": profile.grammar}
+            ),
         )
         for name, profile in zip(names, profiles, strict=True)
     )

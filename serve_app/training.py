@@ -20,7 +20,7 @@ from deployments.prompt_builder.budget import TokenCounter
 from deployments.prompt_builder.builder import PromptProfile
 from deployments.prompt_builder.domain import load_domain
 from deployments.prompt_builder.house.form import FORM_TOKENS
-from deployments.prompt_builder.house.profile import HouseProfile
+from deployments.prompt_builder.house.profile import HouseConfig, HouseProfile
 from deployments.prompt_builder.synthesis.pairs import PairStream
 from serve_app.confidence import CALIBRATION_FILE
 from serve_app.contracts import GenerationRequest, SamplingParams, SchemaSnapshot
@@ -135,7 +135,8 @@ class Scoring:
         return await exact_share(engine, asked)
 
     async def _executed(self, engine: Engine, dsn: str) -> dict[str, float]:
-        profile = HouseProfile(load_domain(self._pack), TokenCounter(engine.count_tokens))
+        config = HouseConfig(grammar=self._profile.grammar)
+        profile = HouseProfile(load_domain(self._pack), TokenCounter(engine.count_tokens), config)
         return await executed_shares(profile, engine, self._profile.sampling, self._files, dsn)
 
 

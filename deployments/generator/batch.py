@@ -9,8 +9,8 @@ from deployments.generator.jobs import Job, Running
 from deployments.generator.loading import LoadedModel
 from deployments.generator.memory import MemoryMeter, step_peak_bytes
 from deployments.generator.rows import Rows
-from deployments.generator.sequences import Ending, NextRow, RowScores, Sequence, make_group
-from serve_app.errors import GenerationFailed
+from deployments.generator.sequences import Ending, NextRow, RowScores, make_group
+from serve_app.errors import GenerationFailed, OutputTooLong
 
 
 class RunningBatch:
@@ -75,7 +75,11 @@ class RunningBatch:
 
     def _start(self, job: Job) -> Running:
         ending = Ending(
-            self._loaded.end_tokens, job.max_new_tokens, job.params.stop, self._detokenizer.contains
+            self._loaded.end_tokens,
+            job.max_new_tokens,
+            job.params.stop,
+            self._detokenizer.contains,
+            whole_only=job.matchers is not None,
         )
         stream = TextStream(self._detokenizer, job.params.stop, job.on_text) if job.on_text else None
         return Running(job, make_group(job.params, ending), MemoryMeter(self._loaded.device), stream)
@@ -94,21 +98,18 @@ class RunningBatch:
         self, running_jobs: Sequence_[Running], counts: list[int], logits: torch.Tensor
     ) -> tuple[list[NextRow], list[Running]]:
         """Give each job the scores of its ``counts`` rows; the rows to go on with, and the finished jobs."""
-        logits = logits.float()
+        logprobs = torch.log_softmax(logits.float(), dim=-1)
         ends = torch.tensor(counts).cumsum(0).tolist()
         spans = [slice(end - count, end) for end, count in zip(ends, counts, strict=True)]
         for running, span in zip(running_jobs, spans, strict=True):
-            _constrain(running, logits[span])
-        logprobs = torch.log_softmax(logits, dim=-1)
+            _constrain(running, logprobs[span])
         values, tokens = logprobs.max(dim=-1)
         likeliest = list(zip(tokens.tolist(), values.tolist(), strict=True))
         peak = step_peak_bytes(self._loaded.device)
         next_rows: list[NextRow] = []
         finished: list[Running] = []
         for running, span in zip(running_jobs, spans, strict=True):
-            rows = (
-                [] if running.failure else running.group.advance(RowScores(logprobs[span], likeliest[span]))
-            )
+            rows = _next_rows(running, RowScores(logprobs[span], likeliest[span]))
             next_rows += [(span.start + row, token) for row, token in rows]
             running.batch_size = max(running.batch_size, len(likeliest))
             running.meter.sample(peak)
@@ -119,15 +120,32 @@ class RunningBatch:
         return next_rows, finished
 
 
-def _constrain(running: Running, logits: torch.Tensor) -> None:
-    """Mask the rows of a job with a grammar, in place. A failing grammar fails its own job and no other."""
-    constraint = running.job.constraint
-    if constraint is None:
+def _constrain(running: Running, logprobs: torch.Tensor) -> None:
+    """Forbid what a job's grammar does not allow, in place. A failing grammar fails its own job alone."""
+    if running.job.matchers is None:
         return
     try:
-        for row, sequence in enumerate(running.group.live or [Sequence()]):
-            logits[row] = constraint.mask(sequence.tokens, logits[row])
+        running.job.matchers.forbid(logprobs)
     except Exception as error:
-        running.failure = GenerationFailed(
-            detail=f"the output grammar failed: {type(error).__name__}: {error}"
-        )
+        running.failure = _grammar_failure(error)
+
+
+def _next_rows(running: Running, scores: RowScores) -> list[NextRow]:
+    """The job's rows to go on with, its grammar moved along; none if it is finished or has failed."""
+    if running.failure is not None:
+        return []
+    rows = running.group.advance(scores)
+    if running.job.matchers is None:
+        return rows
+    if not rows and not running.group.results():
+        running.failure = OutputTooLong(detail=f"no output within {running.job.max_new_tokens} tokens")
+    try:
+        running.job.matchers.follow(rows)
+    except Exception as error:
+        running.failure = _grammar_failure(error)
+        return []
+    return rows
+
+
+def _grammar_failure(error: Exception) -> GenerationFailed:
+    return GenerationFailed(detail=f"the output grammar failed: {type(error).__name__}: {error}")

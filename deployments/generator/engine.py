@@ -42,7 +42,8 @@ class Engine(Protocol):
             InvalidRequest: empty or over-long prompt, or parameters that this engine does not support.
             Overloaded: too many requests wait; ``retry_after_s`` says when to come back.
             GenerationTimeout: ``timeout_s`` passed, waiting included.
-            GenerationFailed: the model failed.
+            GenerationFailed: the model failed, or the grammar did.
+            OutputTooLong: no output of the grammar ended within ``max_new_tokens``.
             ModelUnavailable: the engine is closed.
         """
         ...

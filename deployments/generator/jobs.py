@@ -7,8 +7,8 @@ from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass, field
 
-from deployments.generator.constraints import TokenConstraint
 from deployments.generator.detokenizer import Detokenizer, TextStream
+from deployments.generator.grammar import RowMatchers
 from deployments.generator.memory import MemoryMeter
 from deployments.generator.sequences import Sequence, SequenceGroup
 from serve_app.contracts import GeneratedText, Generation, MemoryUsage, SamplingParams
@@ -25,7 +25,7 @@ class Job:
     prompt: list[int]
     params: SamplingParams
     max_new_tokens: int
-    constraint: TokenConstraint | None = None
+    matchers: RowMatchers | None = None
     on_text: Callable[[str], None] | None = None
     future: "Future[Generation]" = field(default_factory=Future)
     cancelled: threading.Event = field(default_factory=threading.Event)

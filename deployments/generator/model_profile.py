@@ -67,6 +67,9 @@ class ModelProfile(BaseModel):
         description="Fitted by `plumbline eval --calibrate`; relative to the profile's file; null: "
         f"{CALIBRATION_FILE} in the model's folder, if it is there",
     )
+    grammar: bool = Field(
+        default=False, description="Hold outputs to the language and the schema's names, token by token"
+    )
     skip_special_tokens: bool = Field(
         default=True, description="Leave control tokens out of the returned text"
     )
@@ -81,6 +84,12 @@ class ModelProfile(BaseModel):
             raise ValueError("the house model runs on this machine; remote needs prompt_profile: instruction")
         if self.remote is not None and self.adapter is not None:
             raise ValueError("an adapter is loaded at the endpoint; leave out adapter or remote")
+        return self
+
+    @model_validator(mode="after")
+    def _one_end(self) -> Self:
+        if self.grammar and self.sampling.stop:
+            raise ValueError("a grammar says itself where an output ends; leave out grammar or sampling.stop")
         return self
 
     @property

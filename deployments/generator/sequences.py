@@ -36,12 +36,16 @@ class Sequence:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """When a sequence is over: an end token, a stop text or its length in tokens."""
+    """When a sequence is over: an end token, a stop text or its length in tokens.
+
+    ``whole_only``: what reached its length is no result, since an output grammar was cut off in it.
+    """
 
     end_tokens: frozenset[int]
     max_new_tokens: int
     stop: tuple[str, ...]
     contains: Callable[[list[int], tuple[str, ...]], bool]
+    whole_only: bool = False
 
     def reason(self, sequence: Sequence) -> FinishReason | None:
         if sequence.tokens[-1] in self.end_tokens:
@@ -49,6 +53,9 @@ class Ending:
         if self.stop and self.contains(sequence.tokens, self.stop):
             return "stop"
         return "length" if len(sequence.tokens) >= self.max_new_tokens else None
+
+    def is_result(self, sequence: Sequence) -> bool:
+        return not (self.whole_only and sequence.finish_reason == "length")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +125,7 @@ class SampledGroup:
             if sequence.finish_reason is None:
                 rows.append((row, token))
                 self._live.append(sequence)
-            else:
+            elif self._ending.is_result(sequence):
                 self._finished.append(sequence)
         return rows
 
@@ -179,7 +186,8 @@ class BeamGroup:
             sequence = beams[row].grown(token, value - beams[row].score)
             sequence.finish_reason = self._ending.reason(sequence)
             if sequence.finish_reason is not None:
-                self._finish(sequence)
+                if self._ending.is_result(sequence):
+                    self._finish(sequence)
             elif value > self._worst_kept():
                 rows.append((row, token))
                 live.append(sequence)

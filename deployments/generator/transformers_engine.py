@@ -6,10 +6,10 @@ from typing import Any
 
 import torch
 
-from deployments.generator.constraints import ConstraintFactory
 from deployments.generator.detokenizer import Detokenizer
 from deployments.generator.engine import EngineInfo
 from deployments.generator.engine_config import EngineConfig, changed_config
+from deployments.generator.grammar import GrammarCompiler, RowMatchers
 from deployments.generator.jobs import Job
 from deployments.generator.loading import LoadedModel, load_model
 from deployments.generator.memory import MemoryMeter, free_bytes, used_bytes
@@ -33,13 +33,11 @@ class TransformersEngine:
         self,
         profile: ModelProfile,
         config: EngineConfig | None = None,
-        constraints: ConstraintFactory | None = None,
         loaded: LoadedModel | None = None,
     ) -> None:
         """``loaded``: a model of this profile that is in memory already."""
         self._profile = profile
         self._config = config or EngineConfig()
-        self._constraints = constraints
         self._loaded = loaded or load_model(profile)
         self._prompts = PromptEncoder(
             self._loaded.tokenizer,
@@ -47,12 +45,15 @@ class TransformersEngine:
             self._loaded.context_tokens,
             chat=profile.prompt_format == "chat",
         )
+        self._grammars = GrammarCompiler(
+            self._loaded.backend, self._loaded.model.config.vocab_size, self._loaded.end_tokens
+        )
         skip = profile.skip_special_tokens
         backend = self._loaded.backend
         detokenizer = Detokenizer(
             lambda ids: backend.decode(ids, skip_special_tokens=skip), self._loaded.end_tokens
         )
-        self._info = _info(profile, self._loaded, supports_grammar=constraints is not None)
+        self._info = _info(profile, self._loaded)
         self._scheduler = Scheduler(self._loaded, detokenizer, ENGINE_NAME, self._config)
         self._scheduler.start()
 
@@ -70,7 +71,7 @@ class TransformersEngine:
 
     async def submit(self, request: GenerationRequest) -> Generation:
         """See `Engine.submit`."""
-        job = self._job(request, on_text=None)
+        job = self._job(request, await self._matchers(request), on_text=None)
         self._scheduler.enqueue(job)
         return await self._result(job, request.timeout_s)
 
@@ -83,7 +84,7 @@ class TransformersEngine:
             if not loop.is_closed():
                 loop.call_soon_threadsafe(pieces.put_nowait, text)
 
-        job = self._job(request, on_text=emit)
+        job = self._job(request, await self._matchers(request), on_text=emit)
         job.future.add_done_callback(lambda _: emit(None))
         self._scheduler.enqueue(job)
         result = asyncio.ensure_future(self._result(job, request.timeout_s))
@@ -148,20 +149,30 @@ class TransformersEngine:
         if self._loaded.device.type == "cuda":
             torch.cuda.empty_cache()
 
-    def _job(self, request: GenerationRequest, on_text: Callable[[str], None] | None) -> Job:
+    async def _matchers(self, request: GenerationRequest) -> RowMatchers | None:
+        """The request's grammar, compiled beside the event loop.
+
+        Raises:
+            InvalidRequest: the grammar is wrong.
+        """
+        if request.params.grammar is None:
+            return None
+        return await asyncio.to_thread(self._grammars.matchers, request.params.grammar)
+
+    def _job(
+        self,
+        request: GenerationRequest,
+        matchers: RowMatchers | None,
+        on_text: Callable[[str], None] | None,
+    ) -> Job:
         """The request, checked and encoded.
 
         Raises:
             InvalidRequest: the prompt or the parameters are not possible on this engine.
         """
         params = request.params
-        constraint = None
-        if params.grammar is not None:
-            if self._constraints is None:
-                raise InvalidRequest(
-                    "This engine does not support output grammars; leave params.grammar empty."
-                )
-            constraint = self._constraints(params.grammar)
+        if params.stop and matchers is not None:
+            raise InvalidRequest("A grammar says itself where an output ends; leave params.stop empty.")
         if "" in params.stop:
             raise InvalidRequest("A stop text must not be empty; leave it out of params.stop.")
         if params.candidates > self._config.max_batch_size:
@@ -174,7 +185,7 @@ class TransformersEngine:
             prompt=prompt,
             params=params,
             max_new_tokens=min(params.max_new_tokens, self._loaded.context_tokens - len(prompt)),
-            constraint=constraint,
+            matchers=matchers,
             on_text=on_text,
         )
         if job.tokens > self._config.max_batch_tokens:
@@ -198,7 +209,7 @@ class TransformersEngine:
             self._scheduler.nudge()
 
 
-def _info(profile: ModelProfile, loaded: LoadedModel, supports_grammar: bool) -> EngineInfo:
+def _info(profile: ModelProfile, loaded: LoadedModel) -> EngineInfo:
     return EngineInfo(
         engine=ENGINE_NAME,
         model=profile.name,
@@ -209,5 +220,5 @@ def _info(profile: ModelProfile, loaded: LoadedModel, supports_grammar: bool) ->
         parameters=loaded.model.num_parameters(),
         weights_bytes=loaded.model.get_memory_footprint(),
         load_s=loaded.load_s,
-        supports_grammar=supports_grammar,
+        supports_grammar=True,
     )

@@ -11,6 +11,7 @@ class PromptConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     profile: ProfileName = Field(default="instruction", description="Kind of model the prompt is for")
+    grammar: bool = Field(default=False, description="Whether the model is held to an output grammar")
     max_context_tokens: int = Field(
         default=2000,
         ge=512,

@@ -11,7 +11,7 @@ from deployments.prompt_builder.budget import TokenCounter
 from deployments.prompt_builder.builder import PromptBuilderCore, PromptProfile
 from deployments.prompt_builder.config import PromptConfig
 from deployments.prompt_builder.domain import DomainPack, load_domain
-from deployments.prompt_builder.house.profile import HouseProfile
+from deployments.prompt_builder.house.profile import HouseConfig, HouseProfile
 from deployments.prompt_builder.instruction.profile import InstructionProfile
 from deployments.prompt_builder.retrieval import load_examples
 from deployments.prompt_builder.verified.answers import VerifiedAnswers
@@ -92,5 +92,5 @@ def make_profile(
     """The profile that the model was trained for."""
     counter = TokenCounter(generator.count_tokens)
     if config.profile == "house":
-        return HouseProfile(pack, counter)
+        return HouseProfile(pack, counter, HouseConfig(grammar=config.grammar))
     return InstructionProfile(pack, library, counter, config)

@@ -12,7 +12,7 @@ from deployments.generator.transformers_engine import TransformersEngine
 from deployments.prompt_builder.budget import TokenCounter
 from deployments.prompt_builder.builder import PromptProfile
 from deployments.prompt_builder.domain import load_domain
-from deployments.prompt_builder.house.profile import HouseProfile
+from deployments.prompt_builder.house.profile import HouseConfig, HouseProfile
 from deployments.sql_validator.validator import SqlValidatorCore
 from serve_app.errors import ConfigurationError
 from serve_app.evaluation.local import LocalEndpoint
@@ -92,7 +92,9 @@ async def settled_endpoint(
         )
     engine = TransformersEngine(plan.profile)
     try:
-        profile = HouseProfile(load_domain(plan.domain_folder), TokenCounter(engine.count_tokens))
+        house = HouseConfig(grammar=plan.profile.grammar)
+        counter = TokenCounter(engine.count_tokens)
+        profile = HouseProfile(load_domain(plan.domain_folder), counter, house)
         first = plan.service.pipeline.engines[0]
         async with profile_endpoint(profile, engine, first, dsn, settings.executor) as endpoint:
             yield endpoint

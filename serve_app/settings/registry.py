@@ -44,7 +44,7 @@ KEPT_NAMES: dict[str, str] = {
 }
 
 # Follow from the model profile, so nobody sets them beside it.
-DERIVED = frozenset({"prompt.profile"})
+DERIVED = frozenset({"prompt.profile", "prompt.grammar"})
 
 
 class SettingInfo(NamedTuple):

@@ -16,6 +16,7 @@ from deployments.prompt_builder.query_spec.context import SpecContext
 from deployments.prompt_builder.query_spec.errors import CompileError, SpecError
 from deployments.prompt_builder.query_spec.nodes import Cannot, QuerySpec
 from deployments.prompt_builder.query_spec.shape import identified
+from deployments.prompt_builder.query_spec.token_grammar import TokenGrammar
 from deployments.prompt_builder.query_spec.tokens import decode
 from serve_app.contracts import (
     BuiltPrompt,
@@ -48,6 +49,7 @@ class HouseConfig(BaseModel):
         le=1.01,
         description="Names linked at this score or above must occur in the answer; above 1: no check",
     )
+    grammar: bool = Field(default=False, description="Whether prompts carry an output grammar")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,7 @@ class _SchemaView:
     fingerprint: str
     linker: Linker
     context: SpecContext
+    grammar: TokenGrammar
 
 
 class HouseProfile:
@@ -103,6 +106,7 @@ class HouseProfile:
             token_count=tokens,
             links=form.links,
             unknown_words=view.linker.unknown_words(linked.text),
+            grammar=await asyncio.to_thread(view.grammar.of, form.links) if self._config.grammar else None,
             context_used=int(form.has_previous),
             truncation=truncation,
             schema_fingerprint=schema.fingerprint,
@@ -153,7 +157,8 @@ class HouseProfile:
 
     def _make_view(self, schema: SchemaSnapshot) -> _SchemaView:
         linker = Linker(schema, self._pack, self._vocabulary)
-        return _SchemaView(schema.fingerprint, linker, SpecContext(schema, self._pack))
+        context = SpecContext(schema, self._pack)
+        return _SchemaView(schema.fingerprint, linker, context, TokenGrammar(context))
 
 
 def _form(

@@ -10,6 +10,7 @@ from deployments.prompt_builder.domain import DomainPack
 from deployments.prompt_builder.instruction import wording
 from deployments.prompt_builder.instruction.plan import Materials, Plan
 from deployments.prompt_builder.instruction.relevance import Vocabulary
+from deployments.prompt_builder.instruction.sql_grammar import sql_grammar
 from deployments.prompt_builder.instruction.terminology import Terminology
 from deployments.prompt_builder.instruction.user_text import neutralised
 from deployments.prompt_builder.retrieval import Example, ExampleIndex
@@ -50,6 +51,7 @@ class _SchemaView:
     terminology: Terminology
     examples: ExampleIndex
     offered: tuple[Example, ...]
+    grammar: str | None
 
 
 class InstructionProfile:
@@ -97,6 +99,7 @@ class InstructionProfile:
             turns=self._turns(materials, plan),
             question=question.text,
             token_count=tokens + self._config.template_reserve_tokens,
+            grammar=view.grammar,
             context_used=plan.exchanges,
             truncation=materials.dropped(plan),
             schema_fingerprint=schema.fingerprint,
@@ -144,6 +147,7 @@ class InstructionProfile:
             terminology=Terminology(self._pack, schema),
             examples=_index(examples, schema),
             offered=examples,
+            grammar=_grammar(examples, schema) if self._config.grammar else None,
         )
 
     def _materials(
@@ -189,6 +193,12 @@ def relevant_exchanges(context: ConversationContext, limit: int) -> tuple[Exchan
 
 def _index(examples: tuple[Example, ...], schema: SchemaSnapshot) -> ExampleIndex:
     return ExampleIndex(fitting_examples(examples, schema))
+
+
+def _grammar(examples: tuple[Example, ...], schema: SchemaSnapshot) -> str:
+    """With the names of the examples that everybody may see."""
+    shared = [example for example in examples if example.organization_id is None]
+    return sql_grammar(schema, (example.sql for example in fitting_examples(shared, schema)))
 
 
 def _too_long(limit: int) -> InvalidRequest:

@@ -233,7 +233,10 @@ class _Checker:
                 return "date" if part in {"quarter", "month", "week", "day"} else "number"
             case Bucket(argument, bounds):
                 for bound in bounds:
-                    self.require(bound, frozenset({"number"}), "bucket bounds")
+                    if self.kind(bound) != "number" or not isinstance(bound, NumberLiteral | Placeholder):
+                        raise SpecError(
+                            "a bucket bound that is no number", None, "numbers and N placeholders"
+                        )
                 self.require(argument, frozenset({"number"}), "bucket")
                 return "text"
             case Function(name, arguments):
@@ -262,6 +265,8 @@ class _Checker:
         if left in _DATES and right in _DATES and operator == "-":
             return "number"
         if left in _DATES and right == "number" and operator in "+-":
+            return "date"
+        if left == "number" and right in _DATES and operator == "+":
             return "date"
         raise SpecError(
             f"a {left} {operator} a {right}", None, "numbers, dates apart, or a date and a number of days"

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 from tiny_models import MakeEngine, tiny_profile
 
-from deployments.generator.constraints import ConstraintFactory
 from deployments.generator.engine_config import EngineConfig
 from deployments.generator.model_profile import ModelProfile
 from deployments.generator.transformers_engine import TransformersEngine
@@ -14,13 +13,11 @@ from deployments.generator.transformers_engine import TransformersEngine
 
 @pytest.fixture
 async def make_engine() -> AsyncIterator[MakeEngine]:
-    """Engines that are closed after the test: ``make_engine(profile, constraints=…, max_batch_size=…)``."""
+    """Engines that are closed after the test: ``make_engine(profile, max_batch_size=…)``."""
     engines: list[TransformersEngine] = []
 
-    def make(
-        profile: ModelProfile | None = None, constraints: ConstraintFactory | None = None, **config: Any
-    ) -> TransformersEngine:
-        engine = TransformersEngine(profile or tiny_profile(), EngineConfig(**config), constraints)
+    def make(profile: ModelProfile | None = None, **config: Any) -> TransformersEngine:
+        engine = TransformersEngine(profile or tiny_profile(), EngineConfig(**config))
         engines.append(engine)
         return engine
 

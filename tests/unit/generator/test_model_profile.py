@@ -40,6 +40,7 @@ def test_a_relative_folder_is_the_file_s_neighbour(tmp_path: Path) -> None:
         (MINIMAL + "folder: x\n", "exactly one of model_id, folder, remote"),
         (MINIMAL.replace("model_id: a/b\n", ""), "exactly one of model_id, folder, remote"),
         (MINIMAL + "sampling: {temperature: 3}\n", "sampling.temperature"),
+        (MINIMAL + "grammar: true\nsampling: {stop: [x]}\n", "leave out grammar or sampling.stop"),
         ("- a\n", "must be a mapping"),
         ("name: [", "not valid YAML"),
         ("", "must be a mapping"),

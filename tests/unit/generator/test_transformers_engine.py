@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -229,7 +228,7 @@ async def test_full_queue_refuses(make_engine: MakeEngine) -> None:
         ({"turns": (ChatTurn(role="user", content="hello"),)}, "either turns or text"),
         ({"text": "   "}, "empty"),
         ({"text": "x " * 600}, "fit; shorten it"),
-        ({"grammar": "start: 'a'"}, "grammars"),
+        ({"grammar": "start: 'a'"}, "grammar"),
         ({"candidates": 17}, "at most 16, got 17"),
         ({"stop": ("",)}, "stop text must not be empty"),
         ({"candidates": 16, "max_new_tokens": 500, "text": "x " * 100}, "ask for fewer"),
@@ -414,46 +413,6 @@ async def test_quantized_models_generate(make_engine: MakeEngine, quantization: 
         *(engine.submit(make_request(p, request_id=p, candidates=2)) for p in PROMPTS)
     )
     assert all(text.token_count == 12 for generation in generations for text in generation.texts)
-
-
-class OnlyTokens:
-    """Allows a few tokens; fails when asked to."""
-
-    def __init__(self, grammar: str) -> None:
-        self._allowed = [int(token) for token in grammar.split()]
-
-    def mask(self, generated: Sequence[int], logits: torch.Tensor) -> torch.Tensor:
-        if len(generated) == 3 and -1 in self._allowed:
-            raise RuntimeError("broken grammar")
-        masked = torch.full_like(logits, float("-inf"))
-        masked[self._allowed] = logits[self._allowed]
-        return masked
-
-
-async def test_a_constraint_masks_its_own_request(
-    make_engine: MakeEngine, tokenizer: PreTrainedTokenizerFast
-) -> None:
-    engine = make_engine(constraints=OnlyTokens)
-    allowed = tokenizer("abc", add_special_tokens=False)["input_ids"]
-    grammar = " ".join(map(str, allowed))
-    free, bound, beams = await asyncio.gather(
-        engine.submit(make_request("weights", request_id="free")),
-        engine.submit(make_request("weights", request_id="bound", grammar=grammar)),
-        engine.submit(make_request("weights", request_id="beams", grammar=grammar, candidates=3)),
-    )
-    assert free.texts[0].text == expected_text(tokenizer, "weights")
-    for text in (*bound.texts, *beams.texts):
-        assert set(text.text) <= set(tokenizer.decode(allowed))
-
-
-async def test_a_failing_constraint_fails_its_own_request(
-    make_engine: MakeEngine, tokenizer: PreTrainedTokenizerFast
-) -> None:
-    engine = make_engine(constraints=OnlyTokens)
-    free = asyncio.create_task(engine.submit(make_request("weights", request_id="free")))
-    with pytest.raises(GenerationFailed):
-        await engine.submit(make_request("weights", request_id="bound", grammar="70 71 -1"))
-    assert (await free).texts[0].text == expected_text(tokenizer, "weights")
 
 
 async def test_health_tells_the_state(engine: TransformersEngine) -> None:

@@ -70,6 +70,16 @@ async def answered(text: str, spec: str) -> SqlCandidate:
     return meaning
 
 
+async def test_a_prompt_carries_the_grammar_of_its_own_placeholders() -> None:
+    text = "How much did we spend on the Granite Hotel in 2025?"
+    assert (await build(text)).grammar is None
+    grammar = (await build(text, config=HouseConfig(grammar=True))).grammar
+    assert grammar is not None
+    assert '"<projects.name>" ("<V0>")' in grammar
+    assert '"<D0>"' in grammar
+    assert '"<D1>"' not in grammar
+
+
 async def test_a_question_alone_is_its_linked_text() -> None:
     prompt = await build("How much did we spend on the Granite Hotel in 2025?")
     assert prompt.text == "how much did we spend on the <V0> <projects.name> in <D0> <d:year>"

@@ -148,6 +148,13 @@ async def test_a_greedy_profile_without_repairs_is_not_asked_the_same_twice() ->
     assert trace.attempts == 1
 
 
+async def test_the_prompt_s_grammar_goes_with_the_request() -> None:
+    generator = FakeGenerator(make_generation("SELECT 1"))
+    builder = FakePromptBuilder(lambda q, repair: make_prompt(q.text, grammar='start: "x"'))
+    await ask(make_stages(generator=generator, prompt_builder=builder))
+    assert generator.asked[0].params.grammar == 'start: "x"'
+
+
 async def test_candidates_are_read_checked_and_tried_together() -> None:
     def read(output: str) -> SqlCandidate | CannotAnswer:
         if output == "unreadable":

@@ -23,6 +23,13 @@ def test_the_serve_config_names_the_profile_unless_the_settings_do() -> None:
     assert make_plan(settings, "mistral-7b-instruct").prompt.profile == "house"
 
 
+def test_the_model_profile_says_whether_prompts_carry_a_grammar() -> None:
+    for name in ("house", "mistral-7b-instruct"):
+        plan = make_plan(load_settings({}), name)
+        assert plan.prompt.grammar == plan.profile.grammar
+    assert make_plan(load_settings({}), "house").prompt.grammar
+
+
 def test_model_and_quantization_of_the_environment_replace_the_profile_s(tmp_path: Path) -> None:
     settings = load_settings({"MISTRAL_MODEL": "org/other", "MISTRAL_QUANTIZATION": "4bit"})
     profile = make_plan(settings, "mistral-7b-instruct").profile

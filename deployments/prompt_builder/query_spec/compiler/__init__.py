@@ -23,6 +23,8 @@ def compile_spec(spec: QuerySpec, links: Sequence[Link], context: SpecContext) -
         return text
     except SpecError as error:
         raise CompileError(str(error)) from error
+    except RecursionError as error:
+        raise CompileError("a window that is ordered by itself") from error
 
 
 __all__ = ["compile_spec"]
