@@ -136,7 +136,7 @@ async def test_a_failing_grammar_fails_its_own_request(
 async def test_a_wrong_grammar_is_refused(engine: TransformersEngine, grammar: str) -> None:
     with pytest.raises(InvalidRequest, match="output grammar"):
         await engine.submit(make_request("weights", grammar=grammar))
-    assert engine.health().ok
+    assert (await engine.health()).ok
 
 
 async def test_a_grammar_says_itself_where_an_output_ends(engine: TransformersEngine) -> None:
