@@ -44,6 +44,7 @@ class ConnectionPool:
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
         self._opening = asyncio.Lock()
         self._background: set[asyncio.Task[None]] = set()
+        self._retired: set[PooledConnection] = set()
 
     @contextlib.asynccontextmanager
     async def transaction(self, timeout_s: float) -> AsyncIterator[PooledConnection]:
@@ -66,7 +67,16 @@ class ConnectionPool:
                 self._drop(lease.pool)
             raise
         else:
-            await self._give_back(lease)
+            if lease.connection in self._retired:
+                self._spawn(self._discard(lease))
+            else:
+                await self._give_back(lease)
+        finally:
+            self._retired.discard(lease.connection)
+
+    def retire(self, connection: PooledConnection) -> None:
+        """Close the connection at the end of its transaction: a statement on it was interrupted."""
+        self._retired.add(connection)
 
     async def close(self) -> None:
         pool, self._pool = self._pool, None
