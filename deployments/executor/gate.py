@@ -34,9 +34,13 @@ async def check_plan(connection: PooledConnection, sql: str, config: ExecutorCon
 
     Raises:
         ExecutionFailed: the plan is too large; ``detail`` names the estimate and the settings.
+        asyncpg.PostgresError.
     """
-    (explained,) = await connection.fetchval(EXPLAIN + sql)
-    size = plan_size(explained["Plan"])
+    try:
+        (explained,) = await connection.fetchval(EXPLAIN + sql)
+        size = plan_size(explained["Plan"])
+    except RecursionError as error:
+        raise ExecutionFailed(TOO_MUCH, detail="the plan is nested too deeply to be read") from error
     if size.cost > config.max_plan_cost or size.rows > config.max_plan_rows:
         raise ExecutionFailed(
             TOO_MUCH,

@@ -150,6 +150,8 @@ REFUSED = [
     ("SELECT 'Worker 17'::integer", ExecutionFailed),
     ("SELEKT 1", ExecutionFailed),
     ("", ExecutionFailed),
+    ("SELECT (repeat('[', 3000) || repeat(']', 3000))::json", ExecutionFailed),
+    ("SELECT '1e999999999'::json", ExecutionFailed),
     ("SELECT $1::int", ExecutionFailed),
     ("SELECT 1 \x00", ExecutionFailed),
     ("SELECT '\ud800'", ExecutionFailed),
