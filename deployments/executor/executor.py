@@ -10,16 +10,15 @@ import asyncpg
 
 from deployments.executor.config import ExecutorConfig
 from deployments.executor.digest import digest
-from deployments.executor.failures import NOT_SQL, as_plumbline_error
+from deployments.executor.failures import NOT_SQL, TOO_LARGE, as_plumbline_error
 from deployments.executor.formatting import column_infos
 from deployments.executor.gate import check_plan
 from deployments.executor.introspection import read_schema
+from deployments.executor.metering import Meter, ResultTooWide, meter_of
 from deployments.executor.pool import ConnectionPool, PooledConnection, milliseconds
 from deployments.executor.row_collector import RowCollector
 from deployments.executor.schema_cache import SchemaCache
 from serve_app.contracts import (
-    ColumnInfo,
-    ColumnStatistics,
     ExecutionRequest,
     ExecutionResult,
     SchemaSnapshot,
@@ -188,25 +187,27 @@ class SqlExecutor:
     async def _run(self, statement: ValidSql, timeout_s: float) -> ExecutionResult:
         started = time.monotonic()
         collector = RowCollector(self._config.display_rows, self._config.max_result_bytes)
-        columns: tuple[ColumnInfo, ...] = ()
         total = None
         try:
             async with self._deadline(timeout_s), self._pool.transaction(timeout_s) as connection:
                 ends = time.monotonic() + timeout_s
                 # The server's limit begins anew with every fetch; this one is for them all.
                 async with asyncio.timeout(timeout_s + DEADLINE_MARGIN_S):
-                    columns, cursor = await self._read(connection, statement, collector)
+                    cursor = await self._read(connection, statement, collector)
                     total = await self._total(connection, cursor, collector, statement, ends)
         except FAILURES as error:
             failure = as_plumbline_error(error)
             # Running out of time while counting costs the total, not the rows.
             if not (collector.complete and isinstance(failure, ExecutionTimeout)):
                 raise failure from error
+        except ResultTooWide:
+            # The rows before the wide one are kept, as with any other limit of bytes.
+            collector.truncated_by = "bytes"
         # A result that fills the validator's cap may go on beyond it.
         capped = statement.cap_applied and collector.fetched >= statement.row_cap
         truncated_by = collector.truncated_by or ("rows" if capped else None)
         return ExecutionResult(
-            columns=columns,
+            columns=collector.columns,
             rows=tuple(collector.rows),
             row_count=len(collector.rows),
             total_count=total,
@@ -220,30 +221,37 @@ class SqlExecutor:
     ) -> tuple[TrialOutcome, ...]:
         """Each within the small limit; what the others leave of the whole time is a bound too."""
         ends = time.monotonic() + timeout_s
+        meter = meter_of(connection)
         outcomes: list[TrialOutcome] = []
         for statement in statements:
             left_s = min(self._config.trial_timeout_s, ends - time.monotonic())
             outcomes.append(
-                await self._trial(connection, statement, left_s)
-                if left_s > 0
+                await self._trial(connection, meter, statement, left_s)
+                if left_s > 0 and not meter.exceeded
                 else TrialFailed(
-                    kind="timeout", message=ExecutionTimeout().message, detail="no time was left"
+                    kind="timeout",
+                    message=ExecutionTimeout().message,
+                    detail="neither time nor a connection was left",
                 )
             )
         return tuple(outcomes)
 
     async def _trial(
-        self, connection: PooledConnection, statement: ValidSql, timeout_s: float
+        self, connection: PooledConnection, meter: Meter, statement: ValidSql, timeout_s: float
     ) -> TrialOutcome:
         try:
             # A savepoint: a statement that fails leaves the transaction to the others.
             async with connection.transaction():
                 await connection.fetchval(SET_STATEMENT_TIMEOUT, milliseconds(timeout_s))
                 return await self._tried(connection, statement)
-        except FAILURES as error:
+        except (*FAILURES, ResultTooWide) as error:
             failure = as_plumbline_error(error)
         except ExecutionFailed as error:
             failure = error
+        # The driver takes a closed connection out of its pool, so that it cannot be asked any more.
+        if meter.exceeded:
+            self._pool.retire(connection)
+            failure = ExecutionFailed(TOO_LARGE, detail="the rows take too many bytes")
         if isinstance(failure, DatabaseUnavailable):
             raise failure
         kind: Literal["failed", "denied", "timeout"] = "failed"
@@ -257,8 +265,10 @@ class SqlExecutor:
         started = time.monotonic()
         rows = min(self._config.trial_rows, self._config.display_rows)
         collector = RowCollector(rows, self._config.max_result_bytes, raw=[])
-        columns, _ = await self._read(connection, statement, collector)
-        found = digest([column.name for column in columns], [tuple(record) for record in collector.raw or ()])
+        await self._read(connection, statement, collector)
+        found = digest(
+            [column.name for column in collector.columns], [tuple(record) for record in collector.raw or ()]
+        )
         complete = collector.truncated_by is None and not (
             statement.cap_applied and collector.fetched >= statement.row_cap
         )
@@ -268,7 +278,7 @@ class SqlExecutor:
             row_count=len(collector.rows),
             has_values=any(value is not None for row in collector.rows for value in row),
             result=ExecutionResult(
-                columns=columns,
+                columns=collector.columns,
                 rows=tuple(collector.rows),
                 row_count=len(collector.rows),
                 total_count=collector.fetched,
@@ -281,26 +291,34 @@ class SqlExecutor:
 
     async def _read(
         self, connection: PooledConnection, statement: ValidSql, collector: RowCollector
-    ) -> "tuple[tuple[ColumnInfo, ...], asyncpg.cursor.Cursor[Any]]":
-        """Fill the collector; the statement's columns, and the cursor behind the last row fetched.
+    ) -> "asyncpg.cursor.Cursor[Any]":
+        """Fill the collector; the cursor behind the last row fetched.
 
         Raises:
             ExecutionFailed: it has parameters, gives no columns, or its plan is too large.
+            ResultTooWide.
         """
         sql = sendable(statement.sql)
         prepared = await connection.prepare(sql)
         if prepared.get_parameters():
             raise ExecutionFailed(NOT_SQL, detail="the statement has parameters")
-        columns = column_infos(prepared.get_attributes(), self._semantics)
-        if columns:
+        collector.columns = column_infos(prepared.get_attributes(), self._semantics)
+        if collector.columns:
             await check_plan(connection, sql, self._config)
         cursor = await prepared.cursor()
-        await self._collect(cursor, collector)
+        meter = meter_of(connection)
+        meter.allow_rows(self._config.max_result_bytes)
+        try:
+            await self._collect(cursor, collector)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+            if meter.exceeded:
+                raise ResultTooWide from error
+            raise
         # Only now: what writes gives no columns either, and the server names that fault.
-        if not columns:
+        if not collector.columns:
             raise ExecutionFailed(NO_COLUMNS, detail="the statement returns no columns")
         collector.complete = True
-        return columns, cursor
+        return cursor
 
     async def _collect(self, cursor: "asyncpg.cursor.Cursor[Any]", collector: RowCollector) -> None:
         """Fetch until the result ends or one row more than may be shown is seen."""

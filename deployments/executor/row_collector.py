@@ -6,6 +6,7 @@ from typing import Any, Literal
 import asyncpg
 
 from deployments.executor.formatting import json_size_bytes, json_value
+from serve_app.contracts import ColumnInfo
 
 LARGEST_BATCH_ROWS = 500
 
@@ -23,6 +24,7 @@ class RowCollector:
     raw: list[asyncpg.Record] | None = None
     rows: list[tuple[Any, ...]] = field(default_factory=list)
     bytes: int = 0
+    columns: tuple[ColumnInfo, ...] = ()
     fetched: int = 0
     complete: bool = False
     truncated_by: Literal["rows", "bytes"] | None = None

@@ -342,6 +342,37 @@ async def test_one_row_beyond_the_byte_limit_leaves_none(sample_database: Embedd
     assert (result.rows, result.total_count, result.truncated_by) == ((), 1, "bytes")
 
 
+WIDE = {
+    "text": "SELECT 1 AS n, string_agg(description, '') FROM expenses CROSS JOIN generate_series(1, 40)",
+    "array": "SELECT 1 AS n, array_agg(amount) FROM expenses CROSS JOIN generate_series(1, 60)",
+    "json": "SELECT 1 AS n, jsonb_agg(amount) FROM expenses CROSS JOIN generate_series(1, 60)",
+}
+
+
+@pytest.mark.parametrize("sql", WIDE.values(), ids=WIDE)
+async def test_a_row_too_wide_to_show_is_not_even_decoded(
+    sample_database: EmbeddedDatabase, monkeypatch: pytest.MonkeyPatch, sql: str
+) -> None:
+    executor = SqlExecutor(sample_database.dsn, UNGATED.model_copy(update={"statement_timeout_s": 30.0}))
+    decoded = []
+    monkeypatch.setattr("deployments.executor.row_collector.json_value", decoded.append)
+    result = await executor.run(make_request(sql, timeout_s=30.0))
+    assert decoded == []
+    assert (result.rows, result.total_count, result.truncated_by) == ((), None, "bytes")
+    assert result.columns[0].name == "n"
+    monkeypatch.undo()
+    assert (await executor.run(make_request("SELECT 1"))).rows == ((1,),)
+    await executor.close()
+
+
+async def test_rows_before_a_wide_one_are_kept(sample_database: EmbeddedDatabase) -> None:
+    executor = SqlExecutor(sample_database.dsn, UNGATED)
+    sql = "SELECT n, repeat('x', n * 1000000) FROM (VALUES (0), (1), (2), (30)) AS v(n)"
+    result = await executor.run(make_request(sql))
+    await executor.close()
+    assert (result.row_count, result.truncated_by, result.total_count) == (1, "bytes", None)
+
+
 async def test_counting_stops_at_its_time_limit_and_the_rows_stay(sample_database: EmbeddedDatabase) -> None:
     config = UNGATED.model_copy(update={"display_rows": 3, "count_timeout_s": 0.1, "count_bound": 10**9})
     executor = SqlExecutor(sample_database.dsn, config)
