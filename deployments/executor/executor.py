@@ -157,7 +157,8 @@ class SqlExecutor:
         self._queries += 1
         try:
             try:
-                await asyncio.wait_for(self._slots.acquire(), wait_s)
+                async with asyncio.timeout(wait_s):
+                    await self._slots.acquire()
             except TimeoutError as error:
                 raise Overloaded(
                     detail=f"no slot within {wait_s:g} s", retry_after_s=RETRY_AFTER_S
