@@ -5,13 +5,11 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import unquote, urlsplit, urlunsplit
 
 import asyncpg
 import pytest
 
-from deployments.executor.embedded import READER_ROLE, EmbeddedDatabase, EmbeddedPostgres
-from deployments.executor.sample_database import SampleFiles, load_sample_database
+from deployments.executor.embedded import EmbeddedDatabase, EmbeddedPostgres
 
 CLINIC = Path(__file__).parent / "data" / "clinic"
 

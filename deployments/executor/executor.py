@@ -13,12 +13,13 @@ from deployments.executor.digest import digest
 from deployments.executor.failures import NOT_SQL, TOO_LARGE, as_plumbline_error
 from deployments.executor.formatting import column_infos
 from deployments.executor.gate import check_plan
-from deployments.executor.introspection import read_schema
+from deployments.executor.introspection import read_schema, read_statistics
 from deployments.executor.metering import Meter, ResultTooWide, meter_of
 from deployments.executor.pool import ConnectionPool, PooledConnection, milliseconds
 from deployments.executor.row_collector import RowCollector
 from deployments.executor.schema_cache import SchemaCache
 from serve_app.contracts import (
+    ColumnStatistics,
     ExecutionRequest,
     ExecutionResult,
     SchemaSnapshot,
