@@ -5,11 +5,13 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 import asyncpg
 import pytest
 
-from deployments.executor.embedded import EmbeddedDatabase, EmbeddedPostgres
+from deployments.executor.embedded import READER_ROLE, EmbeddedDatabase, EmbeddedPostgres
+from deployments.executor.sample_database import SampleFiles, load_sample_database
 
 CLINIC = Path(__file__).parent / "data" / "clinic"
 
@@ -31,6 +33,20 @@ def sample_database() -> Iterator[EmbeddedDatabase]:
     finally:
         server.stop()
         shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def clinic_database(sample_database: EmbeddedDatabase) -> str:
+    """A second database on the same server, of another trade; the DSN of the SELECT-only role."""
+    reader = urlsplit(sample_database.dsn)
+    load_sample_database(
+        urlunsplit(urlsplit(sample_database.admin_dsn)._replace(path="/postgres")),
+        database_name="clinic",
+        files=SampleFiles(CLINIC),
+        reader_role=READER_ROLE,
+        reader_password=unquote(reader.password or ""),
+    )
+    return urlunsplit(reader._replace(path="/clinic"))
 
 
 TESTBED = Path(__file__).parent / "data" / "sql_safety" / "testbed.sql"
