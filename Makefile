@@ -41,7 +41,7 @@ check: $(STAMP) ## ruff, ruff format, mypy --strict and the unit tests
 	@echo "==> Unit tests"
 	@$(PY) -m pytest tests/unit $(ARGS)
 
-bench: $(STAMP) ## Benchmarks of this machine: validator, generator, questions over HTTP
+bench: $(STAMP) ## Benchmarks of this machine: validator, limits, generator, questions over HTTP
 	@echo "==> Running the benchmarks"
 	@$(PY) -m tests.performance
 

@@ -1,11 +1,13 @@
-"""One embedded PostgreSQL with the sample data for the whole test session, started on first use."""
+"""Embedded PostgreSQL servers for the whole test session, each started on first use."""
 
+import asyncio
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+import asyncpg
 import pytest
 
 from deployments.executor.embedded import READER_ROLE, EmbeddedDatabase, EmbeddedPostgres
@@ -45,3 +47,37 @@ def clinic_database(sample_database: EmbeddedDatabase) -> str:
         reader_password=unquote(reader.password or ""),
     )
     return urlunsplit(reader._replace(path="/clinic"))
+
+
+TESTBED = Path(__file__).parent / "data" / "sql_safety" / "testbed.sql"
+# What a database of one's own gives to everyone unless somebody took it away, as the sample database does.
+ORDINARY_DEFAULTS = """
+    ALTER DEFAULT PRIVILEGES GRANT EXECUTE ON ROUTINES TO PUBLIC;
+    GRANT CONNECT, TEMPORARY ON DATABASE plumbline TO PUBLIC;
+    GRANT USAGE ON SCHEMA public TO PUBLIC;
+"""
+
+
+@pytest.fixture(scope="session")
+def testbed() -> Iterator[EmbeddedDatabase]:
+    """A server of its own with forbidden tables, careless functions and roles beside the sample data.
+
+    Tests may make roles and schemas there. Passwords of its roles are ``ro``.
+    """
+    folder = make_state_folder()
+    server = EmbeddedPostgres(folder)
+    try:
+        database = server.start()
+        asyncio.run(_execute(database.admin_dsn, ORDINARY_DEFAULTS + TESTBED.read_text(encoding="utf-8")))
+        yield database
+    finally:
+        server.stop()
+        shutil.rmtree(folder)
+
+
+async def _execute(dsn: str, sql: str) -> None:
+    connection = await asyncpg.connect(dsn)
+    try:
+        await connection.execute(sql)
+    finally:
+        await connection.close()

@@ -59,7 +59,22 @@ class ExecutorConfig(BaseModel):
     )
     connect_timeout_s: float = Field(default=5.0, gt=0.0, description="Time limit for opening a connection")
     statement_timeout_s: float = Field(
-        default=15.0, gt=0.0, description="Time limit of one statement, whatever the request allows"
+        default=2.0,
+        gt=0.0,
+        description="Time limit of one statement with the counting of its rows, whatever the request allows",
+    )
+    max_wait_s: float = Field(
+        default=10.0, gt=0.0, description="Longest wait in line; a statement that waits longer is refused"
+    )
+    max_plan_cost: float = Field(
+        default=200_000.0,
+        gt=0.0,
+        description="Largest cost that the planner may estimate for a statement; 100,000 take about a second",
+    )
+    max_plan_rows: int = Field(
+        default=5_000_000,
+        ge=1,
+        description="Most rows that the planner may expect in any step of a statement",
     )
     lock_timeout_s: float = Field(
         default=2.0, gt=0.0, description="Time limit for waiting on another session's lock"

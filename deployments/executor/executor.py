@@ -4,20 +4,21 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import asyncpg
 
 from deployments.executor.config import ExecutorConfig
 from deployments.executor.digest import digest
-from deployments.executor.failures import NOT_SQL, as_plumbline_error
-from deployments.executor.formatting import column_infos, json_size_bytes, json_value
+from deployments.executor.failures import NOT_SQL, TOO_LARGE, as_plumbline_error
+from deployments.executor.formatting import column_infos
+from deployments.executor.gate import check_plan
 from deployments.executor.introspection import read_schema, read_statistics
+from deployments.executor.metering import Meter, ResultTooWide, meter_of
 from deployments.executor.pool import ConnectionPool, PooledConnection, milliseconds
+from deployments.executor.row_collector import RowCollector
 from deployments.executor.schema_cache import SchemaCache
 from serve_app.contracts import (
-    ColumnInfo,
     ColumnStatistics,
     ExecutionRequest,
     ExecutionResult,
@@ -41,9 +42,13 @@ from serve_app.errors import (
 
 STAGE = "executor"
 # The server's own timeout comes first, since it names the cause; this margin is for the way there and back.
-DEADLINE_MARGIN_S = 1.0
-LARGEST_BATCH_ROWS = 500
+DEADLINE_MARGIN_S = 0.3
+# Less time than this is not worth a round trip for counting.
+SHORTEST_COUNT_S = 0.01
 RETRY_AFTER_S = 2.0
+# What the decoders of values raise: a date or number beyond their range, JSON nested too deeply.
+UNREADABLE_VALUES = (ValueError, ArithmeticError, RecursionError)
+FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, *UNREADABLE_VALUES)
 SET_STATEMENT_TIMEOUT = "SELECT set_config('statement_timeout', $1, true)"
 NO_COLUMNS = "The query returns no columns, so there is nothing to show. Ask for something to see."
 
@@ -57,46 +62,6 @@ def sendable(sql: str) -> str:
     if "\x00" in sql or any("\ud800" <= character <= "\udfff" for character in sql):
         raise ExecutionFailed(NOT_SQL, detail="the statement holds NUL or half a surrogate pair")
     return sql
-
-
-@dataclass
-class RowCollector:
-    """Formats rows up to the display limit and the byte limit; ``fetched`` counts all that were seen."""
-
-    max_rows: int
-    max_bytes: int
-    # The rows as the driver gave them, for whoever compares them.
-    raw: list[asyncpg.Record] | None = None
-    rows: list[tuple[Any, ...]] = field(default_factory=list)
-    bytes: int = 0
-    fetched: int = 0
-    truncated_by: Literal["rows", "bytes"] | None = None
-
-    def add(self, records: list[asyncpg.Record]) -> None:
-        for record in records:
-            self.fetched += 1
-            if self.truncated_by is not None:
-                continue
-            if len(self.rows) >= self.max_rows:
-                self.truncated_by = "rows"
-                continue
-            row = tuple(json_value(value) for value in record)
-            size = json_size_bytes(row)
-            if self.bytes + size > self.max_bytes:
-                self.truncated_by = "bytes"
-                continue
-            self.rows.append(row)
-            self.bytes += size
-            if self.raw is not None:
-                self.raw.append(record)
-
-    def next_batch(self) -> int:
-        """Rows to ask for: few at first, then as many as fit the bytes left, judged by those seen."""
-        wanted = self.max_rows + 1 - self.fetched
-        if not self.rows:
-            return 1
-        fitting = (self.max_bytes - self.bytes) * len(self.rows) // max(self.bytes, 1) + 1
-        return max(1, min(wanted, fitting, 4 * self.fetched, LARGEST_BATCH_ROWS))
 
 
 class SqlExecutor:
@@ -121,10 +86,10 @@ class SqlExecutor:
 
         Raises:
             ExecutionFailed, ExecutionTimeout, PermissionDenied, DatabaseUnavailable.
-            Overloaded: too many statements wait already.
+            Overloaded: too many statements wait already, or this one waited too long.
         """
         timeout_s = min(request.timeout_s, self._config.statement_timeout_s)
-        async with self._slot(timeout_s + self._config.count_timeout_s):
+        async with self._slot(min(request.timeout_s, self._config.max_wait_s)):
             return await self._run(request.statement, timeout_s)
 
     async def trial(self, request: TrialRequest) -> tuple[TrialOutcome, ...]:
@@ -134,9 +99,9 @@ class SqlExecutor:
             DatabaseUnavailable, Overloaded; ExecutionTimeout: the server answered none of them in time.
         """
         timeout_s = min(request.timeout_s, self._config.statement_timeout_s)
-        async with self._slot(timeout_s):
+        async with self._slot(min(request.timeout_s, self._config.max_wait_s)):
             try:
-                async with self._pool.transaction(timeout_s) as connection:
+                async with self._deadline(timeout_s), self._pool.transaction(timeout_s) as connection:
                     return await self._trials(connection, request.statements, timeout_s)
             except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
                 raise as_plumbline_error(error) from error
@@ -186,18 +151,29 @@ class SqlExecutor:
         await self._pool.close()
 
     @contextlib.asynccontextmanager
-    async def _slot(self, timeout_s: float) -> AsyncIterator[None]:
-        """A place among the statements that run at the same time, and the time limit of what runs in it."""
+    async def _slot(self, wait_s: float) -> AsyncIterator[None]:
+        """A place among the statements that run at the same time."""
         if self._queries >= self._config.max_concurrent_queries + self._config.max_waiting_queries:
             raise Overloaded(retry_after_s=RETRY_AFTER_S)
         self._queries += 1
         try:
-            async with asyncio.timeout(timeout_s + DEADLINE_MARGIN_S), self._slots:
+            try:
+                async with asyncio.timeout(wait_s):
+                    await self._slots.acquire()
+            except TimeoutError as error:
+                raise Overloaded(
+                    detail=f"no slot within {wait_s:g} s", retry_after_s=RETRY_AFTER_S
+                ) from error
+            try:
                 yield
-        except TimeoutError as error:
-            raise ExecutionTimeout(detail=f"no answer within {timeout_s:g} s") from error
+            finally:
+                self._slots.release()
         finally:
             self._queries -= 1
+
+    def _deadline(self, timeout_s: float) -> asyncio.Timeout:
+        """For a connection that may have to be opened first, and for all that runs on it then."""
+        return asyncio.timeout(self._config.connect_timeout_s + timeout_s + DEADLINE_MARGIN_S)
 
     def _figures(self) -> dict[str, float | int | str | bool | None]:
         return {**self._pool.figures(), "schema_age_s": self._schema.age_s()}
@@ -213,18 +189,27 @@ class SqlExecutor:
     async def _run(self, statement: ValidSql, timeout_s: float) -> ExecutionResult:
         started = time.monotonic()
         collector = RowCollector(self._config.display_rows, self._config.max_result_bytes)
+        total = None
         try:
-            async with self._pool.transaction(timeout_s) as connection:
+            async with self._deadline(timeout_s), self._pool.transaction(timeout_s) as connection:
+                ends = time.monotonic() + timeout_s
+                # The server's limit begins anew with every fetch; this one is for them all.
                 async with asyncio.timeout(timeout_s + DEADLINE_MARGIN_S):
-                    columns, cursor = await self._read(connection, statement, collector)
-                total = await self._total(connection, cursor, collector, statement)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, ValueError, OverflowError) as error:
-            raise as_plumbline_error(error) from error
+                    cursor = await self._read(connection, statement, collector)
+                    total = await self._total(connection, cursor, collector, statement, ends)
+        except FAILURES as error:
+            failure = as_plumbline_error(error)
+            # Running out of time while counting costs the total, not the rows.
+            if not (collector.complete and isinstance(failure, ExecutionTimeout)):
+                raise failure from error
+        except ResultTooWide:
+            # The rows before the wide one are kept, as with any other limit of bytes.
+            collector.truncated_by = "bytes"
         # A result that fills the validator's cap may go on beyond it.
         capped = statement.cap_applied and collector.fetched >= statement.row_cap
         truncated_by = collector.truncated_by or ("rows" if capped else None)
         return ExecutionResult(
-            columns=columns,
+            columns=collector.columns,
             rows=tuple(collector.rows),
             row_count=len(collector.rows),
             total_count=total,
@@ -238,43 +223,54 @@ class SqlExecutor:
     ) -> tuple[TrialOutcome, ...]:
         """Each within the small limit; what the others leave of the whole time is a bound too."""
         ends = time.monotonic() + timeout_s
+        meter = meter_of(connection)
         outcomes: list[TrialOutcome] = []
         for statement in statements:
             left_s = min(self._config.trial_timeout_s, ends - time.monotonic())
             outcomes.append(
-                await self._trial(connection, statement, left_s)
-                if left_s > 0
+                await self._trial(connection, meter, statement, left_s)
+                if left_s > 0 and not meter.exceeded
                 else TrialFailed(
-                    kind="timeout", message=ExecutionTimeout().message, detail="no time was left"
+                    kind="timeout",
+                    message=ExecutionTimeout().message,
+                    detail="neither time nor a connection was left",
                 )
             )
         return tuple(outcomes)
 
     async def _trial(
-        self, connection: PooledConnection, statement: ValidSql, timeout_s: float
+        self, connection: PooledConnection, meter: Meter, statement: ValidSql, timeout_s: float
     ) -> TrialOutcome:
         try:
             # A savepoint: a statement that fails leaves the transaction to the others.
             async with connection.transaction():
                 await connection.fetchval(SET_STATEMENT_TIMEOUT, milliseconds(timeout_s))
                 return await self._tried(connection, statement)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, ValueError, OverflowError) as error:
+        except (*FAILURES, ResultTooWide) as error:
             failure = as_plumbline_error(error)
         except ExecutionFailed as error:
             failure = error
+        # The driver takes a closed connection out of its pool, so that it cannot be asked any more.
+        if meter.exceeded:
+            self._pool.retire(connection)
+            failure = ExecutionFailed(TOO_LARGE, detail="the rows take too many bytes")
         if isinstance(failure, DatabaseUnavailable):
             raise failure
         kind: Literal["failed", "denied", "timeout"] = "failed"
         if isinstance(failure, PermissionDenied | ExecutionTimeout):
             kind = "denied" if isinstance(failure, PermissionDenied) else "timeout"
+        if kind == "timeout":
+            self._pool.retire(connection)
         return TrialFailed(kind=kind, message=failure.message, detail=failure.detail or failure.message)
 
     async def _tried(self, connection: PooledConnection, statement: ValidSql) -> Tried:
         started = time.monotonic()
         rows = min(self._config.trial_rows, self._config.display_rows)
         collector = RowCollector(rows, self._config.max_result_bytes, raw=[])
-        columns, _ = await self._read(connection, statement, collector)
-        found = digest([column.name for column in columns], [tuple(record) for record in collector.raw or ()])
+        await self._read(connection, statement, collector)
+        found = digest(
+            [column.name for column in collector.columns], [tuple(record) for record in collector.raw or ()]
+        )
         complete = collector.truncated_by is None and not (
             statement.cap_applied and collector.fetched >= statement.row_cap
         )
@@ -284,7 +280,7 @@ class SqlExecutor:
             row_count=len(collector.rows),
             has_values=any(value is not None for row in collector.rows for value in row),
             result=ExecutionResult(
-                columns=columns,
+                columns=collector.columns,
                 rows=tuple(collector.rows),
                 row_count=len(collector.rows),
                 total_count=collector.fetched,
@@ -297,22 +293,34 @@ class SqlExecutor:
 
     async def _read(
         self, connection: PooledConnection, statement: ValidSql, collector: RowCollector
-    ) -> "tuple[tuple[ColumnInfo, ...], asyncpg.cursor.Cursor[Any]]":
-        """Fill the collector; the statement's columns, and the cursor behind the last row fetched.
+    ) -> "asyncpg.cursor.Cursor[Any]":
+        """Fill the collector; the cursor behind the last row fetched.
 
         Raises:
-            ExecutionFailed: it has parameters or gives no columns.
+            ExecutionFailed: it has parameters, gives no columns, or its plan is too large.
+            ResultTooWide.
         """
-        prepared = await connection.prepare(sendable(statement.sql))
+        sql = sendable(statement.sql)
+        prepared = await connection.prepare(sql)
         if prepared.get_parameters():
             raise ExecutionFailed(NOT_SQL, detail="the statement has parameters")
-        columns = column_infos(prepared.get_attributes(), self._semantics)
+        collector.columns = column_infos(prepared.get_attributes(), self._semantics)
+        if collector.columns:
+            await check_plan(connection, sql, self._config)
         cursor = await prepared.cursor()
-        await self._collect(cursor, collector)
+        meter = meter_of(connection)
+        meter.allow_rows(self._config.max_result_bytes)
+        try:
+            await self._collect(cursor, collector)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+            if meter.exceeded:
+                raise ResultTooWide from error
+            raise
         # Only now: what writes gives no columns either, and the server names that fault.
-        if not columns:
+        if not collector.columns:
             raise ExecutionFailed(NO_COLUMNS, detail="the statement returns no columns")
-        return columns, cursor
+        collector.complete = True
+        return cursor
 
     async def _collect(self, cursor: "asyncpg.cursor.Cursor[Any]", collector: RowCollector) -> None:
         """Fetch until the result ends or one row more than may be shown is seen."""
@@ -329,27 +337,25 @@ class SqlExecutor:
         cursor: "asyncpg.cursor.Cursor[Any]",
         collector: RowCollector,
         statement: ValidSql,
+        ends: float,
     ) -> int | None:
-        """Rows of the whole result; None if the row cap, the counting bound or the time ended the count."""
+        """Rows of the whole result; None if the row cap or the counting bound ended the count.
+
+        Args:
+            ends: end of the statement's time, by the monotonic clock.
+
+        Raises:
+            asyncpg.QueryCanceledError: counting took too long; the connection is not to be used again.
+        """
         total = collector.fetched
         if collector.truncated_by is not None:
             allowed = max(self._config.count_bound, total) - total + 1
-            counted = await self._count_on(connection, cursor, allowed)
-            if counted is None or counted == allowed:
+            limit_s = min(self._config.count_timeout_s, ends - time.monotonic())
+            if limit_s < SHORTEST_COUNT_S:
+                return None
+            await connection.fetchval(SET_STATEMENT_TIMEOUT, milliseconds(limit_s))
+            counted = await cursor.forward(allowed)
+            if counted == allowed:
                 return None
             total += counted
         return None if statement.cap_applied and total >= statement.row_cap else total
-
-    async def _count_on(
-        self,
-        connection: PooledConnection,
-        cursor: "asyncpg.cursor.Cursor[Any]",
-        at_most: int,
-    ) -> int | None:
-        """Move on without fetching. Running out of time costs the total, not the rows."""
-        limit = milliseconds(self._config.count_timeout_s)
-        try:
-            await connection.fetchval(SET_STATEMENT_TIMEOUT, limit)
-            return await cursor.forward(at_most)
-        except asyncpg.QueryCanceledError:
-            return None

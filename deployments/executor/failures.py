@@ -69,6 +69,8 @@ def as_plumbline_error(error: BaseException) -> PlumblineError:
         return ExecutionTimeout(detail=detail)
     if isinstance(error, asyncpg.UnsupportedClientFeatureError):
         return ExecutionFailed(UNSUPPORTED_TYPE, detail=detail)
+    if isinstance(error, ArithmeticError | RecursionError):
+        return ExecutionFailed(UNSUPPORTED_TYPE, detail=detail)
     if isinstance(error, OSError | asyncpg.InterfaceError | asyncpg.InternalClientError):
         return DatabaseUnavailable(detail=detail)
     return ExecutionFailed(detail=detail)

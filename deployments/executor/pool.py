@@ -14,6 +14,7 @@ import asyncpg
 from deployments.executor.config import ExecutorConfig
 from deployments.executor.failures import is_interruption, is_loss
 from deployments.executor.formatting import json_text
+from deployments.executor.metering import MeteredConnection, meter_of
 from deployments.executor.temporal import (
     iso_date,
     iso_instant,
@@ -44,6 +45,7 @@ class ConnectionPool:
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
         self._opening = asyncio.Lock()
         self._background: set[asyncio.Task[None]] = set()
+        self._retired: set[PooledConnection] = set()
 
     @contextlib.asynccontextmanager
     async def transaction(self, timeout_s: float) -> AsyncIterator[PooledConnection]:
@@ -66,7 +68,16 @@ class ConnectionPool:
                 self._drop(lease.pool)
             raise
         else:
-            await self._give_back(lease)
+            if lease.connection in self._retired:
+                self._spawn(self._discard(lease))
+            else:
+                await self._give_back(lease)
+        finally:
+            self._retired.discard(lease.connection)
+
+    def retire(self, connection: PooledConnection) -> None:
+        """Close the connection at the end of its transaction: a statement on it was interrupted."""
+        self._retired.add(connection)
 
     async def close(self) -> None:
         pool, self._pool = self._pool, None
@@ -85,6 +96,7 @@ class ConnectionPool:
             lease = await self._acquire()
             try:
                 await lease.transaction.start()
+                meter_of(lease.connection).allow_all()
                 await self._set_limits(lease.connection, timeout_s)
             except BaseException as error:
                 self._spawn(self._discard(lease))
@@ -139,6 +151,7 @@ class ConnectionPool:
                         min_size=0,
                         max_size=self._config.max_concurrent_queries * CONNECTIONS_PER_QUERY
                         + SPARE_CONNECTIONS,
+                        connection_class=MeteredConnection,
                         statement_cache_size=0,
                         timeout=self._config.connect_timeout_s,
                         init=functools.partial(set_decoders, time_zone=self._config.time_zone),

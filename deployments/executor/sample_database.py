@@ -15,25 +15,18 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
+from deployments.executor.introspection import quote_identifier
+from deployments.executor.role.grants import RoleGrant, apply_grant, scram_verifier
 from serve_app.errors import DatabaseUnavailable
 
 # Any constant will do, as long as every loader takes the same lock.
 LOADER_LOCK_KEY = 5_270_001
-# A role's settings are defence in depth: the executor sets its own, tighter limits in every transaction.
-READER_SETTINGS = {
-    "default_transaction_read_only": "on",
-    "statement_timeout": "30s",
-    "lock_timeout": "2s",
-    "idle_in_transaction_session_timeout": "30s",
-    "transaction_timeout": "60s",
-    "temp_file_limit": "64MB",
-    "work_mem": "16MB",
-    "jit": "off",
-    "max_parallel_workers_per_gather": "0",
-    "search_path": "public",
-    "standard_conforming_strings": "on",
-}
-READER_CONNECTION_LIMIT = 40
+READABLE_COLUMNS = """
+SELECT c.relname AS name, array_agg(a.attname::text ORDER BY a.attnum) AS columns
+FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm')
+GROUP BY c.relname
+"""
 
 
 @dataclass(frozen=True)
@@ -89,9 +82,8 @@ async def _load(
         database = await asyncpg.connect(_with_database(admin_dsn, database_name), timeout=10)
         try:
             async with database.transaction():
-                await _ensure_role(database, reader_role, reader_password)
                 await _ensure_rows(database, files)
-                await _ensure_grants(database, database_name, reader_role)
+                await _ensure_reader(database, database_name, reader_role, reader_password)
         finally:
             await database.close()
     finally:
@@ -100,20 +92,6 @@ async def _load(
 
 def _with_database(dsn: str, database_name: str) -> str:
     return urlunsplit(urlsplit(dsn)._replace(path=f"/{database_name}"))
-
-
-async def _ensure_role(connection: asyncpg.Connection, role: str, password: str) -> None:
-    # A failing statement must not put the password into the server's log.
-    await connection.execute("SET LOCAL log_min_error_statement = panic")
-    if not await connection.fetchval("SELECT true FROM pg_roles WHERE rolname = $1", role):
-        await connection.execute(f'CREATE ROLE "{role}"')
-    quoted = await connection.fetchval("SELECT quote_literal($1::text)", password)
-    await connection.execute(
-        f'ALTER ROLE "{role}" LOGIN NOINHERIT NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS '
-        f"CONNECTION LIMIT {READER_CONNECTION_LIMIT} PASSWORD {quoted}"
-    )
-    for name, value in READER_SETTINGS.items():
-        await connection.execute(f"ALTER ROLE \"{role}\" SET {name} = '{value}'")
 
 
 async def _ensure_rows(connection: asyncpg.Connection, files: SampleFiles) -> None:
@@ -157,15 +135,15 @@ async def _delete_rows(connection: asyncpg.Connection) -> None:
             del parents[name]
 
 
-async def _ensure_grants(connection: asyncpg.Connection, database_name: str, role: str) -> None:
-    """SELECT on every table of ``public``, and nothing else: PUBLIC's default rights go as well."""
+async def _ensure_reader(
+    connection: asyncpg.Connection, database_name: str, role: str, password: str
+) -> None:
+    """SELECT on every column of ``public``, and nothing else: PUBLIC's default rights go as well."""
     await connection.execute(
-        f'REVOKE ALL ON DATABASE "{database_name}" FROM PUBLIC;'
-        f'GRANT CONNECT ON DATABASE "{database_name}" TO "{role}";'
+        f"REVOKE ALL ON DATABASE {quote_identifier(database_name)} FROM PUBLIC;"
         "REVOKE ALL ON SCHEMA public FROM PUBLIC;"
-        f'GRANT USAGE ON SCHEMA public TO "{role}";'
-        f'REVOKE ALL ON ALL TABLES IN SCHEMA public FROM PUBLIC, "{role}";'
-        f'GRANT SELECT ON ALL TABLES IN SCHEMA public TO "{role}";'
-        "REVOKE ALL ON ALL ROUTINES IN SCHEMA public FROM PUBLIC;"
-        "ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON ROUTINES FROM PUBLIC"
+        "REVOKE ALL ON ALL TABLES IN SCHEMA public FROM PUBLIC"
     )
+    columns = {row["name"]: tuple(row["columns"]) for row in await connection.fetch(READABLE_COLUMNS)}
+    verifier = scram_verifier(password)
+    await apply_grant(connection, RoleGrant(role, columns, password_verifier=verifier, revoke_public=True))

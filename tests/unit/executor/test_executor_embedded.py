@@ -1,6 +1,7 @@
 """The embedded server: start, stop, crash, reload, rights and the folders it touches."""
 
 import asyncio
+import importlib.util
 import os
 import shutil
 import signal
@@ -21,8 +22,9 @@ from deployments.executor.embedded import (
     EmbeddedPostgresConfig,
     ensure_sample_database,
     free_port,
+    processes_in,
 )
-from deployments.executor.engine_files import ServerUser, own_folder, programs_folder
+from deployments.executor.engine_files import WHEEL_PACKAGE, ServerUser, own_folder, programs_folder
 from deployments.executor.executor import SqlExecutor
 from serve_app.errors import ConfigurationError, DatabaseUnavailable
 
@@ -198,7 +200,10 @@ READER_RIGHTS = {
     "SELECT has_database_privilege('postgres', 'CONNECT')": False,
     "SELECT has_database_privilege('template1', 'CONNECT')": False,
     "SELECT count(*) FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace "
-    "AND has_table_privilege(oid, 'SELECT')": 8,
+    "AND has_any_column_privilege(oid, 'SELECT')": 8,
+    "SELECT count(*) FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid WHERE c.relkind = 'r' "
+    "AND c.relnamespace = 'public'::regnamespace AND attnum > 0 "
+    "AND NOT has_column_privilege(c.oid, attnum, 'SELECT')": 0,
     "SELECT count(*) FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace "
     "AND has_table_privilege(oid, 'INSERT, UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER')": 0,
     "SELECT count(*) FROM pg_auth_members WHERE member = current_user::regrole": 0,
@@ -236,6 +241,66 @@ async def test_no_login_without_the_password(
     dsn = f"postgresql://{user}:{password}@127.0.0.1:{sample_database.port}/plumbline"
     with pytest.raises(asyncpg.InvalidPasswordError):
         await asyncpg.connect(dsn)
+
+
+@pytest.fixture
+async def server_facts(sample_database: EmbeddedDatabase) -> tuple[Path, int]:
+    """Data folder and process id of the session's server."""
+    folder = Path(str(await fetchval(sample_database.admin_dsn, "SHOW data_directory")))
+    return folder, int((folder / "postmaster.pid").read_text().split()[0])
+
+
+def test_every_way_in_asks_for_a_password(server_facts: tuple[Path, int]) -> None:
+    lines = [line.split() for line in (server_facts[0] / "pg_hba.conf").read_text().splitlines()]
+    methods = {line[-1] for line in lines if line and not line[0].startswith("#")}
+    assert methods == {"scram-sha-256"}
+
+
+async def test_passwords_are_kept_as_scram_verifiers(sample_database: EmbeddedDatabase) -> None:
+    sql = "SELECT bool_and(rolpassword LIKE 'SCRAM-SHA-256$%') FROM pg_authid WHERE rolcanlogin"
+    assert await fetchval(sample_database.admin_dsn, sql) is True
+
+
+def test_it_listens_on_the_loopback_interface_and_a_private_socket(sample_database: EmbeddedDatabase) -> None:
+    def shown(name: str) -> str:
+        return str(asyncio.run(fetchval(sample_database.admin_dsn, f"SHOW {name}")))
+
+    assert (shown("listen_addresses"), shown("unix_socket_permissions")) == ("127.0.0.1", "0700")
+    assert stat.S_IMODE(Path(shown("unix_socket_directories")).stat().st_mode) == 0o700
+
+
+@pytest.mark.skipif(not Path("/proc/self/limits").exists(), reason="reads /proc")
+def test_its_processes_are_unprivileged_and_bounded_in_memory(server_facts: tuple[Path, int]) -> None:
+    folder, postmaster = server_facts
+    processes = processes_in(folder)
+    assert postmaster in processes
+    for pid in processes:
+        status = Path(f"/proc/{pid}/status").read_text()
+        ids = {line.split()[0]: line.split()[1:] for line in status.splitlines() if line.startswith("Uid:")}
+        assert set(ids["Uid:"]) == {str(ServerUser.for_this_process().uid)}
+        assert "0" not in ids["Uid:"]
+        limits = Path(f"/proc/{pid}/limits").read_text().splitlines()
+        (space,) = (line.split() for line in limits if line.startswith("Max address space"))
+        assert space[3:5] == [str(700_000 * 1024)] * 2
+
+
+def test_a_start_changes_no_permissions_but_of_its_own_folders(tmp_path: Path) -> None:
+    """The wheel's own start opens every parent of the data folder and of its programs."""
+    folder = make_state_folder()
+    spec = importlib.util.find_spec(WHEEL_PACKAGE)
+    assert spec is not None
+    assert spec.origin is not None
+    wheel = Path(spec.origin).parent
+    strangers = [folder, *folder.parents, wheel, *wheel.parents, *wheel.rglob("*")]
+    before = {path: path.lstat() for path in strangers}
+    server = EmbeddedPostgres(folder)
+    server.start()
+    server.stop()
+    after = {path: path.lstat() for path in strangers}
+    shutil.rmtree(folder)
+    assert [
+        p for p in strangers if (before[p].st_mode, before[p].st_uid) != (after[p].st_mode, after[p].st_uid)
+    ] == []
 
 
 async def test_memory_of_a_session_is_bounded(sample_database: EmbeddedDatabase) -> None:

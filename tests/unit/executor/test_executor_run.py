@@ -1,7 +1,9 @@
 """Statements on the real server: results, limits, refusals and cancellation."""
 
 import asyncio
+import contextlib
 import re
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 
 import asyncpg
@@ -24,10 +26,19 @@ from serve_app.errors import (
 pytestmark = pytest.mark.postgres
 
 SLOW_SQL = "SELECT count(*) FROM labor a, labor b, labor c WHERE a.hours + b.hours + c.hours > 0"
+# As large as plans come: time limits are tested on what the planner would warn of.
+UNGATED = ExecutorConfig(max_plan_cost=1e30, max_plan_rows=10**30)
 RUNNING = (
     "SELECT count(*) FROM pg_stat_activity "
     "WHERE query LIKE $1 AND state = 'active' AND pid <> pg_backend_pid()"
 )
+
+
+@pytest.fixture
+async def ungated(sample_database: EmbeddedDatabase) -> AsyncIterator[SqlExecutor]:
+    executor = SqlExecutor(sample_database.dsn, UNGATED)
+    yield executor
+    await executor.close()
 
 
 async def running(admin: "asyncpg.Connection[asyncpg.Record]", marker: str) -> int:
@@ -139,6 +150,8 @@ REFUSED = [
     ("SELECT 'Worker 17'::integer", ExecutionFailed),
     ("SELEKT 1", ExecutionFailed),
     ("", ExecutionFailed),
+    ("SELECT (repeat('[', 3000) || repeat(']', 3000))::json", ExecutionFailed),
+    ("SELECT '1e999999999'::json", ExecutionFailed),
     ("SELECT $1::int", ExecutionFailed),
     ("SELECT 1 \x00", ExecutionFailed),
     ("SELECT '\ud800'", ExecutionFailed),
@@ -171,25 +184,48 @@ async def test_settings_of_one_statement_do_not_reach_the_next(executor: SqlExec
     assert result.rows == (('"public"', 2),)
 
 
-async def test_limits_hold_inside_the_transaction(executor: SqlExecutor) -> None:
-    names = ["transaction_read_only", "statement_timeout", "lock_timeout", "jit", "transaction_timeout"]
-    columns = ", ".join(f"current_setting('{name}')" for name in names)
+async def test_limits_hold_inside_the_transaction(sample_database: EmbeddedDatabase) -> None:
+    executor = SqlExecutor(sample_database.dsn, ExecutorConfig(statement_timeout_s=15.0))
+    limits = {
+        "transaction_read_only": "on",
+        "statement_timeout": "3s",
+        "lock_timeout": "2s",
+        "idle_in_transaction_session_timeout": "10s",
+        "transaction_timeout": "10s",
+        "jit": "off",
+        "max_parallel_workers_per_gather": "0",
+        "temp_file_limit": "64MB",
+        "work_mem": "16MB",
+        "search_path": '"public"',
+        "standard_conforming_strings": "on",
+    }
+    columns = ", ".join(f"current_setting('{name}') AS {name}" for name in limits)
     result = await executor.run(make_request(f"SELECT {columns}", timeout_s=3.0))
-    assert result.rows == (("on", "3s", "2s", "off", "10s"),)
+    await executor.close()
+    assert dict(zip(limits, result.rows[0], strict=True)) == limits
 
 
-async def test_time_limit(executor: SqlExecutor, admin: "asyncpg.Connection[asyncpg.Record]") -> None:
+async def test_time_limit(ungated: SqlExecutor, admin: "asyncpg.Connection[asyncpg.Record]") -> None:
     with pytest.raises(ExecutionTimeout):
-        await executor.run(make_request(f"/* time limit */ {SLOW_SQL}", timeout_s=0.2))
+        await ungated.run(make_request(f"/* time limit */ {SLOW_SQL}", timeout_s=0.2))
     assert await running(admin, "/* time limit */") == 0
-    assert (await executor.run(make_request("SELECT 1"))).rows == ((1,),)
+    assert (await ungated.run(make_request("SELECT 1"))).rows == ((1,),)
 
 
 async def test_the_configured_time_limit_caps_the_request(sample_database: EmbeddedDatabase) -> None:
-    executor = SqlExecutor(sample_database.dsn, ExecutorConfig(statement_timeout_s=0.2))
+    config = UNGATED.model_copy(update={"statement_timeout_s": 0.2})
+    executor = SqlExecutor(sample_database.dsn, config)
     with pytest.raises(ExecutionTimeout):
         await executor.run(make_request(SLOW_SQL, timeout_s=600))
     await executor.close()
+
+
+async def test_the_time_limit_is_for_all_fetches_together(executor: SqlExecutor) -> None:
+    """Each fetch stays under the server's own limit, which begins anew with it."""
+    slow_rows = "SELECT n, pg_sleep(0.15) FROM generate_series(1, 1000) n"
+    with pytest.raises(ExecutionTimeout) as caught:
+        await executor.run(make_request(slow_rows, timeout_s=1.0))
+    assert (caught.value.detail or "").startswith("TimeoutError")
 
 
 async def test_waiting_for_a_lock_is_bounded(
@@ -204,7 +240,7 @@ async def test_waiting_for_a_lock_is_bounded(
 
 
 async def test_cancelling_the_call_cancels_the_statement(
-    executor: SqlExecutor, admin: "asyncpg.Connection[asyncpg.Record]"
+    ungated: SqlExecutor, admin: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
     marker = "/* client went away */"
 
@@ -214,13 +250,65 @@ async def test_cancelling_the_call_cancels_the_statement(
     async def gone() -> bool:
         return await running(admin, marker) == 0
 
-    call = asyncio.create_task(executor.run(make_request(f"{marker} {SLOW_SQL}")))
+    call = asyncio.create_task(ungated.run(make_request(f"{marker} {SLOW_SQL}")))
     await wait_until(started)
     call.cancel()
     with pytest.raises(asyncio.CancelledError):
         await call
     await wait_until(gone)
+    assert (await ungated.run(make_request("SELECT 1"))).rows == ((1,),)
+
+
+# Runs out of time on the server, in the client between fetches, and while further rows are counted.
+OUT_OF_TIME = {
+    "statement": "SELECT count(*) FROM labor a, labor b, labor c",
+    "fetches": "SELECT n, pg_sleep(0.15) FROM generate_series(1, 1000) n",
+    "counting": "SELECT a.id FROM labor a, labor b",
+}
+
+
+@pytest.mark.parametrize("sql", OUT_OF_TIME.values(), ids=OUT_OF_TIME)
+async def test_a_connection_is_not_used_again_after_a_timeout(
+    sample_database: EmbeddedDatabase, admin: "asyncpg.Connection[asyncpg.Record]", sql: str
+) -> None:
+    small = {"statement_timeout_s": 1.0, "display_rows": 50, "count_timeout_s": 0.1, "count_bound": 10**9}
+    executor = SqlExecutor(sample_database.dsn, UNGATED.model_copy(update=small))
+    (used,) = (await executor.run(make_request("SELECT pg_backend_pid()"))).rows[0]
+
+    async def ended() -> bool:
+        return not await admin.fetchval("SELECT true FROM pg_stat_activity WHERE pid = $1", used)
+
+    with contextlib.suppress(ExecutionTimeout):
+        result = await executor.run(make_request(sql))
+        assert (result.row_count, result.total_count) == (50, None)
+    await wait_until(ended)
+    await executor.close()
+
+
+async def test_a_plan_that_is_too_large_is_refused_before_it_runs(
+    executor: SqlExecutor, admin: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    with pytest.raises(ExecutionFailed, match="too much data") as caught:
+        await executor.run(make_request(SLOW_SQL))
+    assert re.search(r"max_plan_cost.*max_plan_rows", caught.value.detail or "")
+    assert "labor" not in caught.value.message
+
+
+async def test_what_waits_too_long_in_line_is_refused(sample_database: EmbeddedDatabase) -> None:
+    config = ExecutorConfig(max_concurrent_queries=1, max_wait_s=0.1)
+    executor = SqlExecutor(sample_database.dsn, config)
+    first = asyncio.create_task(executor.run(make_request("SELECT pg_sleep(1)")))
+
+    async def is_running() -> bool:
+        return (await executor.health()).figures["running_queries"] == 1
+
+    await wait_until(is_running)
+    with pytest.raises(Overloaded) as caught:
+        await executor.run(make_request("SELECT 1"))
+    assert caught.value.retry_after_s
+    await first
     assert (await executor.run(make_request("SELECT 1"))).rows == ((1,),)
+    await executor.close()
 
 
 async def test_more_statements_than_connections_wait_and_then_are_refused(
@@ -254,8 +342,39 @@ async def test_one_row_beyond_the_byte_limit_leaves_none(sample_database: Embedd
     assert (result.rows, result.total_count, result.truncated_by) == ((), 1, "bytes")
 
 
+WIDE = {
+    "text": "SELECT 1 AS n, string_agg(description, '') FROM expenses CROSS JOIN generate_series(1, 40)",
+    "array": "SELECT 1 AS n, array_agg(amount) FROM expenses CROSS JOIN generate_series(1, 60)",
+    "json": "SELECT 1 AS n, jsonb_agg(amount) FROM expenses CROSS JOIN generate_series(1, 60)",
+}
+
+
+@pytest.mark.parametrize("sql", WIDE.values(), ids=WIDE)
+async def test_a_row_too_wide_to_show_is_not_even_decoded(
+    sample_database: EmbeddedDatabase, monkeypatch: pytest.MonkeyPatch, sql: str
+) -> None:
+    executor = SqlExecutor(sample_database.dsn, UNGATED.model_copy(update={"statement_timeout_s": 30.0}))
+    decoded = []
+    monkeypatch.setattr("deployments.executor.row_collector.json_value", decoded.append)
+    result = await executor.run(make_request(sql, timeout_s=30.0))
+    assert decoded == []
+    assert (result.rows, result.total_count, result.truncated_by) == ((), None, "bytes")
+    assert result.columns[0].name == "n"
+    monkeypatch.undo()
+    assert (await executor.run(make_request("SELECT 1"))).rows == ((1,),)
+    await executor.close()
+
+
+async def test_rows_before_a_wide_one_are_kept(sample_database: EmbeddedDatabase) -> None:
+    executor = SqlExecutor(sample_database.dsn, UNGATED)
+    sql = "SELECT n, repeat('x', n * 1000000) FROM (VALUES (0), (1), (2), (30)) AS v(n)"
+    result = await executor.run(make_request(sql))
+    await executor.close()
+    assert (result.row_count, result.truncated_by, result.total_count) == (1, "bytes", None)
+
+
 async def test_counting_stops_at_its_time_limit_and_the_rows_stay(sample_database: EmbeddedDatabase) -> None:
-    config = ExecutorConfig(display_rows=3, count_timeout_s=0.1, count_bound=10**9)
+    config = UNGATED.model_copy(update={"display_rows": 3, "count_timeout_s": 0.1, "count_bound": 10**9})
     executor = SqlExecutor(sample_database.dsn, config)
     result = await executor.run(make_request("SELECT a.id FROM labor a, labor b"))
     await executor.close()

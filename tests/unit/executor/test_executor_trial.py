@@ -1,7 +1,7 @@
 """Candidates on the real server: compared under small limits, on one connection, each failing by itself."""
 
 import pytest
-from executor_helpers import CALLER, make_request
+from executor_helpers import CALLER, make_request, wait_until
 
 from deployments.executor.config import ExecutorConfig
 from deployments.executor.embedded import EmbeddedDatabase
@@ -12,6 +12,10 @@ from serve_app.errors import DatabaseUnavailable, Overloaded
 pytestmark = pytest.mark.postgres
 
 SLOW = "SELECT count(*) FROM labor a, labor b, labor c WHERE a.hours + b.hours + c.hours > 0"
+
+
+# As large as plans come: time limits are tested on what the planner would warn of.
+UNGATED = ExecutorConfig(max_plan_cost=1e30, max_plan_rows=10**30)
 
 
 def make_trial(*statements: str, timeout_s: float = 10.0, row_cap: int = 1_000_000) -> TrialRequest:
@@ -86,7 +90,7 @@ async def test_results_that_say_nothing_are_told(executor: SqlExecutor, sql: str
 
 
 async def test_each_failure_is_its_own_statement_s(sample_database: EmbeddedDatabase) -> None:
-    executor = SqlExecutor(sample_database.dsn, ExecutorConfig(trial_timeout_s=0.2))
+    executor = SqlExecutor(sample_database.dsn, UNGATED.model_copy(update={"trial_timeout_s": 0.2}))
     outcomes = await tried(
         executor,
         "SELECT 1 / (id - id) FROM projects",
@@ -98,15 +102,37 @@ async def test_each_failure_is_its_own_statement_s(sample_database: EmbeddedData
         "SELECT count(*) FROM projects",
     )
     kinds = [outcome.kind if isinstance(outcome, TrialFailed) else "ran" for outcome in outcomes]
-    figures = executor._pool.figures()
-    await executor.close()
     assert kinds == ["failed", "failed", "timeout", "denied", "denied", "failed", "ran"]
-    # One connection has seen it all and is still good.
-    assert figures == {"connections": 1, "idle_connections": 1}
+
+    async def closed() -> bool:
+        return executor._pool.figures() == {"connections": 0, "idle_connections": 0}
+
+    # One connection has seen it all, and is not used again after the timeout.
+    await wait_until(closed)
+    await executor.close()
 
 
-async def test_the_whole_trial_ends_in_time(executor: SqlExecutor) -> None:
+async def test_a_candidate_with_too_wide_a_row_fails_alone(sample_database: EmbeddedDatabase) -> None:
+    executor = SqlExecutor(sample_database.dsn, UNGATED)
+    wide = "SELECT string_agg(description, '') FROM expenses CROSS JOIN generate_series(1, 40)"
+    first, second, third = await tried(executor, "SELECT 1", wide, "SELECT 2")
+    assert ran(first).row_count == 1
+    assert isinstance(second, TrialFailed)
+    assert second.kind == "failed"
+    assert isinstance(third, TrialFailed)
+    assert ran((await tried(executor, "SELECT 3"))[0]).row_count == 1
+    await executor.close()
+
+
+async def test_failures_do_not_cost_the_connection(executor: SqlExecutor) -> None:
+    await tried(executor, "SELECT 1 / (id - id) FROM projects", "SELECT nothing FROM projects", "SELECT 1")
+    assert executor._pool.figures() == {"connections": 1, "idle_connections": 1}
+
+
+async def test_the_whole_trial_ends_in_time(sample_database: EmbeddedDatabase) -> None:
+    executor = SqlExecutor(sample_database.dsn, UNGATED)
     outcomes = await executor.trial(make_trial(SLOW, SLOW, "SELECT 1", timeout_s=0.2))
+    await executor.close()
     assert all(isinstance(o, TrialFailed) and o.kind == "timeout" for o in outcomes)
 
 
