@@ -35,6 +35,9 @@ def graph(sample_database: EmbeddedDatabase) -> Iterator[Graph]:
         "MISTRAL_RETRY_DELAY": "0.1",
         "PLUMBLINE_DATA_DIR": str(folder / "data"),
         "PLUMBLINE_EXECUTOR_STATEMENT_TIMEOUT_S": "10",
+        # Statements without an end are to run until somebody ends them, and not be refused for their plan.
+        "PLUMBLINE_EXECUTOR_MAX_PLAN_COST": "1e12",
+        "PLUMBLINE_EXECUTOR_MAX_PLAN_ROWS": "1000000000000",
         "PLUMBLINE_LIMITS_MAX_CONCURRENT_QUESTIONS": str(CONCURRENT),
         "PLUMBLINE_LIMITS_MAX_QUEUED_QUESTIONS": str(QUEUED),
         "PLUMBLINE_MODEL_PROFILE": str(profile),
