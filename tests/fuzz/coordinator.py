@@ -98,6 +98,11 @@ class Slot:
             self._since = time.monotonic()
             self.pipe.send(self.task)
 
+    @property
+    def process_id(self) -> int:
+        assert self._process.pid is not None
+        return self._process.pid
+
     def kill_if_stuck(self) -> None:
         if time.monotonic() - self._since > _STUCK_S:
             self._process.kill()

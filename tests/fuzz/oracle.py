@@ -20,6 +20,8 @@ BROKEN_PROMISES = {
     "42P01": "undefined table",
     "42703": "undefined column",
 }
+# Internal, system, connection and resource errors.
+_SERVER_TROUBLE = ("XX", "58", "08", "53")
 
 _COMMAND = re.compile(r"\{QUERY :commandType (\d+)")
 _RELATION = re.compile(r":rtekind (\d+)")
@@ -30,11 +32,18 @@ _PERMISSIONS = re.compile(
 )
 _FUNCTION = re.compile(r":(?:funcid|aggfnoid|winfnoid) (\d+)")
 _OPERATOR = re.compile(r":opno (\d+)")
+_VALUE_FUNCTION = re.compile(r"\{SQLVALUEFUNCTION :op (\d+)")
+_NODE = re.compile(
+    r"\{(XMLEXPR|TABLEFUNC|JSONEXPR|NEXTVALUEEXPR|CURRENTOFEXPR|ROWMARKCLAUSE|TABLESAMPLECLAUSE"
+    r"|FIELDSELECT|FIELDSTORE|CONVERTROWTYPEEXPR|INTOCLAUSE|ONCONFLICTEXPR|MERGEACTION)\b"
+)
 _TYPE = re.compile(r":(?:consttype|resulttype|vartype|funcresulttype|opresulttype|aggtype|wintype) (\d+)")
 # FirstLowInvalidHeapAttributeNumber: column numbers in bit sets are counted from the first system column.
 _COLUMN_OFFSET = -7
 # Relation, subquery, join, function, VALUES, CTE, none, GROUP BY: RTEKind of PostgreSQL's parsenodes.h.
 _RTE_KINDS = {"0", "1", "2", "3", "5", "6", "8", "9"}
+# CURRENT_DATE to LOCALTIMESTAMP(n); from 9 on names of users and schemas: SQLValueFunctionOp of primnodes.h.
+_LAST_DATE_VALUE = 8
 _SELECT, _UTILITY = "1", "6"
 _ACL_SELECT = "2"
 # What expressions over allowed types have themselves.
@@ -109,6 +118,8 @@ class TreeJudge:
         """What the tree uses and the policy does not grant, in words."""
         found = [f"command {c}" for c in _COMMAND.findall(tree) if c not in (_SELECT, _UTILITY)]
         found += [f"range table kind {k}" for k in _RELATION.findall(tree) if k not in _RTE_KINDS]
+        found += [f"node {node}" for node in set(_NODE.findall(tree))]
+        found += [f"value {op}" for op in _VALUE_FUNCTION.findall(tree) if int(op) > _LAST_DATE_VALUE]
         # Zero stands for what is no relation: a subquery, a CTE.
         for oid in set(map(int, _RELATION_ID.findall(tree))) - {0}:
             space, name = self._catalog.relations.get(oid, ("?", str(oid)))
@@ -143,6 +154,15 @@ class TreeJudge:
         return [f"column {name}.{column}" for column in names if column not in allowed]
 
 
+def _broken_promise(state: str, message: str) -> str | None:
+    """What an error of the server says against the validator; None where it is the statement's own fault."""
+    if message.startswith("syntax error"):
+        return "text that the server's grammar refuses"
+    if state.startswith(_SERVER_TROUBLE):
+        return "trouble of the server"
+    return BROKEN_PROMISES.get(state)
+
+
 class Oracle:
     """One connection as the role of one policy."""
 
@@ -160,22 +180,22 @@ class Oracle:
     async def judge(self, sql: str) -> tuple[str, list[str]]:
         """The server's SQLSTATE (00000 if it planned the text) and the promises that the text breaks."""
         self._trees.clear()
+        state, broken = "00000", []
         try:
             # The simple protocol needs one round trip; the role's transactions are READ ONLY by themselves.
             await self._connection.execute(f"EXPLAIN {sql}")
-            state = "00000"
         except asyncpg.PostgresError as fault:
             state = fault.sqlstate or "XX000"
-            promise = BROKEN_PROMISES.get(state)
-            if str(fault).startswith("syntax error"):
-                promise = "text that the server's grammar refuses"
-            if promise or state.startswith(("XX", "58", "08", "53")):
-                return state, [f"{state} {promise or 'server trouble'}: {str(fault)[:200]}"]
-            return state, []
-        tree = "".join(self._trees)
-        if "{QUERY" not in tree:
-            return state, ["the server showed no tree"]
-        return state, self._judge.outside(tree)
+            promise = _broken_promise(state, str(fault))
+            if promise:
+                broken.append(f"{state} {promise}: {str(fault)[:200]}")
+        # The server breaks the lines of what it shows at blanks.
+        tree = " ".join(self._trees).replace("\n", " ")
+        if "{QUERY" in tree:
+            broken += self._judge.outside(tree)
+        elif state == "00000":
+            broken.append("the server showed no tree")
+        return state, broken
 
     async def close(self) -> None:
         await self._connection.close()

@@ -1,6 +1,5 @@
 """The statements of a fuzzing run: batch by batch, the same for the same seed."""
 
-import json
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import NamedTuple
 
 from tests.fuzz.grammar import Grammar
 from tests.fuzz.mutations import mutate
-from tests.sql_cases import QueryMaker
+from tests.sql_cases import QueryMaker, attack_items
 
 DATA = Path(__file__).parents[1] / "data" / "sql_safety"
 # Longer ones would take most of the time and say nothing about names.
@@ -29,12 +28,7 @@ class Statement(NamedTuple):
 
 @cache
 def _corpus(verdict: str) -> tuple[str, ...]:
-    items = [
-        json.loads(line)
-        for name in ("attacks.jsonl", "further.jsonl")
-        for line in (DATA / name).read_text(encoding="utf-8").splitlines()
-    ]
-    texts = [str(item["sql"]) for item in items if item["verdict"] == verdict]
+    texts = [str(item["sql"]) for item in attack_items(verdict)]
     if verdict == "must_accept":
         texts += [p.strip() for p in (DATA / "analyses.sql").read_text(encoding="utf-8").split("\n\n")[1:]]
     return tuple(text for text in texts if len(text) <= _LONGEST_SEED)
