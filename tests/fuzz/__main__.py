@@ -17,7 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from deployments.executor.embedded import EmbeddedDatabase, EmbeddedPostgres
+from deployments.executor.embedded import EmbeddedDatabase, EmbeddedPostgres, EmbeddedPostgresConfig
 from tests.fuzz.coordinator import Plan, Totals, run
 from tests.fuzz.server import fingerprint, prepare
 from tests.fuzz.worker import POLICIES
@@ -27,6 +27,8 @@ from tests.sql_cases import validator
 _PROGRESS_S = 5.0
 # A long run that is ended early leaves its figures so far.
 _SAVE_S = 60.0
+# A long run is started with the lowest priority, beside other work.
+_START_S = 900.0
 
 
 def fuzz(
@@ -108,7 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     plan = Plan(seed, given.statements, given.minutes, given.workers)
     print(f"Fuzzing with --seed {seed}, {plan.statements:,} statements", flush=True)
     folder = make_state_folder()
-    server = EmbeddedPostgres(folder)
+    server = EmbeddedPostgres(folder, EmbeddedPostgresConfig(start_timeout_s=_START_S))
     try:
         figures = fuzz(plan, server.start(), lambda figures: _write(given.output, figures))
     finally:

@@ -47,7 +47,7 @@ _LAST_DATE_VALUE = 8
 _SELECT, _UTILITY = "1", "6"
 _ACL_SELECT = "2"
 # What expressions over allowed types have themselves.
-_INNER_TYPES = {"unknown", "record", "anyarray", "anyenum", "oid", '"char"', "char"}
+_INNER_TYPES = {"unknown", "record", "_record", "anyarray", "anyenum", "oid", '"char"', "char"}
 
 
 @dataclass

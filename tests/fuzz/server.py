@@ -82,7 +82,7 @@ async def fingerprint(dsn: str) -> str:
                 if is_sequence
                 else "count(*), sum(hashtextextended(t::text, 0)::numeric)"
             )
-            rows = await connection.fetchrow(f"SELECT {content} FROM {table} t")
+            (rows,) = await connection.fetch(f"SELECT {content} FROM {table} t")
             digest.update(f"{table} {rows[0]} {rows[1]}\n".encode())
         for catalog in (
             "pg_class",

@@ -181,9 +181,10 @@ async def test_accepted_statements_of_the_regression_suite_stay_inside_and_write
     before = await fingerprint(guarded_database.admin_dsn)
     oracle = await connect_oracle(guarded_database, dsns, "default")
     runner = await asyncpg.connect(dsns["default"], statement_cache_size=0)
+    outside = []
     for sql in accepted:
         _, broken = await oracle.judge(sql)
-        assert not broken, (sql, broken)
+        outside += [(sql, broken)] if broken else []
         try:
             await runner.execute(sql)
         except (asyncpg.InsufficientPrivilegeError, asyncpg.ReadOnlySQLTransactionError) as fault:
@@ -192,4 +193,5 @@ async def test_accepted_statements_of_the_regression_suite_stay_inside_and_write
             continue
     await runner.close()
     await oracle.close()
+    assert outside == []
     assert await fingerprint(guarded_database.admin_dsn) == before
