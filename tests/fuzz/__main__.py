@@ -10,6 +10,7 @@ import os
 import platform
 import random
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -109,6 +110,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     seed = given.seed if given.seed is not None else random.SystemRandom().randrange(2**32)
     plan = Plan(seed, given.statements, given.minutes, given.workers)
     print(f"Fuzzing with --seed {seed}, {plan.statements:,} statements", flush=True)
+    # A run that is told to end stops its server first.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     folder = make_state_folder()
     server = EmbeddedPostgres(folder, EmbeddedPostgresConfig(start_timeout_s=_START_S))
     try:
