@@ -11,11 +11,15 @@ TORCH := torch==2.13.0
 PIP := $(PY) -m pip --disable-pip-version-check --quiet --quiet install --constraint constraints.txt
 
 QUESTION ?= What were total expenses by category this year?
+# make fuzz STATEMENTS=1000000 MINUTES=600 FUZZ="--seed 1 --output figures.json"
+STATEMENTS ?= 100000
+MINUTES ?= 10
+FUZZ ?=
 # Further arguments of pytest: make test ARGS="--cov -x"
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: up down test check bench notebooks help
+.PHONY: up down test check bench fuzz notebooks help
 
 up: $(STAMP) ## Start everything in the background, ask one question, print the URL (PLUMBLINE_PORT moves the port)
 	@echo "==> Starting Plumbline; the first start also makes and loads the sample database"
@@ -51,6 +55,10 @@ notebooks: $(STAMP) ## Evaluate the house model in this process, then run the no
 	@echo "==> Running notebooks/evaluation.ipynb"
 	@$(VENV)/bin/jupyter-execute --inplace notebooks/evaluation.ipynb
 	@echo "==> For the README: $(PLUMBLINE) eval --show tests/data/eval/house-run.json --markdown"
+
+fuzz: $(STAMP) ## Random and mutated statements against the validator, PostgreSQL as the judge (STATEMENTS=, MINUTES=)
+	@echo "==> Fuzzing the validator"
+	@$(PY) -m tests.fuzz --statements $(STATEMENTS) --minutes $(MINUTES) $(FUZZ)
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -11,6 +11,8 @@ from deployments.sql_validator.policy import Policies
 from deployments.sql_validator.validator import POLICIES_FOLDER, Validator
 
 ATTACKS = Path(__file__).parent / "data" / "sql_safety" / "attacks.jsonl"
+# Of the same form, by other hands: more of every category, and what a construction controller asks.
+FURTHER = ATTACKS.with_name("further.jsonl")
 
 
 @cache
@@ -20,8 +22,8 @@ def validator() -> Validator:
 
 @cache
 def attack_items(verdict: str) -> tuple[dict[str, Any], ...]:
-    """Items of the corpus: ``must_reject`` or ``must_accept``."""
-    lines = ATTACKS.read_text(encoding="utf-8").splitlines()
+    """Items of both corpora: ``must_reject`` or ``must_accept``."""
+    lines = [line for path in (ATTACKS, FURTHER) for line in path.read_text(encoding="utf-8").splitlines()]
     return tuple(item for item in map(json.loads, lines) if item["verdict"] == verdict)
 
 

@@ -5,7 +5,6 @@ text and token rules passed. ``scan`` is an iterative lexer and safe on any boun
 """
 
 import ctypes
-from collections.abc import Iterator
 from functools import cached_property
 from importlib import import_module, resources
 from typing import Any, NamedTuple
@@ -81,8 +80,9 @@ class Source:
             raise self.error(fault) from fault
         if self._ascii:
             sql = self.sql
+            places = [(t.token, t.start, t.end) for t in found]
             return tuple(
-                Token(t.token, text := sql[t.start : t.end], text.lower(), t.start, t.end) for t in found
+                Token(kind, text := sql[start:end], text.lower(), start, end) for kind, start, end in places
             )
         return tuple(
             Token(
@@ -106,16 +106,29 @@ def parse(source: Source) -> tuple[Node, bytes]:
     Raises:
         GrammarError: a syntax error, or a tree nested deeper than protobuf reads (about 45 levels).
     """
+    data = serialized(source)
+    return _decoded(pg.ParseResult, data), data
+
+
+def serialized(source: Source) -> bytes:
+    """The parse tree in its serialized form alone.
+
+    Raises:
+        GrammarError: a syntax error.
+    """
     result = lib.pg_query_parse_protobuf(source.data)
     try:
         check_error(result)
-        data = ctypes.string_at(result.parse_tree.data, result.parse_tree.len)
+        return ctypes.string_at(result.parse_tree.data, result.parse_tree.len)
     except PgQueryError as fault:
         raise source.error(fault) from fault
     finally:
         lib.pg_query_free_protobuf_parse_result(result)
+
+
+def _decoded(kind: Any, data: bytes) -> Node:
     try:
-        return pg.ParseResult.FromString(data), data
+        return kind.FromString(data)
     except Exception as fault:
         raise GrammarError("the statement is nested too deeply") from fault
 
@@ -132,14 +145,32 @@ def regenerate(tree: Node) -> str:
         raise GrammarError(str(fault.message)) from fault
 
 
-def children(message: Node) -> Iterator[Node]:
+# Descriptors answer slowly in Python, and a tree asks them thousands of times.
+SCALAR, ONE, MANY = range(3)
+_SHAPES: dict[Any, int] = {}
+
+
+def field_shape(field: Any) -> int:
+    """SCALAR, or whether the field holds ONE or MANY messages."""
+    shape = _SHAPES.get(field)
+    if shape is None:
+        shape = SCALAR if field.message_type is None else MANY if field.is_repeated else ONE
+        _SHAPES[field] = shape
+    return shape
+
+
+def children(message: Node) -> list[Node]:
     """The messages directly below a message, in field order."""
+    found: list[Node] = []
     for field, value in message.ListFields():
-        if field.message_type is not None:
-            if field.is_repeated:
-                yield from value
-            else:
-                yield value
+        shape = _SHAPES.get(field)
+        if shape is None:
+            shape = field_shape(field)
+        if shape == ONE:
+            found.append(value)
+        elif shape == MANY:
+            found.extend(value)
+    return found
 
 
 def unwrap(node: Node) -> Node:
@@ -183,10 +214,14 @@ _LocationFree = _location_free_class()
 
 
 def same_tree(left: bytes, right: bytes) -> bool:
-    """Whether two serialized trees are equal but for the places in the text."""
+    """Whether two serialized trees are equal but for the places in the text.
+
+    Raises:
+        GrammarError: a tree is nested too deeply to be read.
+    """
     trees = []
     for data in (left, right):
-        tree = _LocationFree.FromString(data)
+        tree = _decoded(_LocationFree, data)
         tree.DiscardUnknownFields()
         trees.append(tree)
     return bool(trees[0] == trees[1])

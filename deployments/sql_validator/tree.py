@@ -8,7 +8,7 @@ column definitions, no VARIADIC, no ORDER BY … USING, no SEARCH or CYCLE, no b
 from collections import defaultdict
 from typing import Any
 
-from deployments.sql_validator.grammar import Node, children, unwrap
+from deployments.sql_validator.grammar import MANY, ONE, Node, children, field_shape, unwrap
 from deployments.sql_validator.rules.base import UNREADABLE, violation
 from serve_app.contracts import Violation
 
@@ -88,6 +88,10 @@ _CHANGES_DATA = frozenset({"InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt"
 
 Kinds = dict[str, list[Any]]
 
+# By field descriptor: the shape of what is listed. Descriptors belong to one kind each, and are slow to ask.
+_REFUSED = -1
+_LISTED_SHAPES: dict[Any, int] = {}
+
 
 def single_select(tree: Node) -> Node | Violation:
     """The one SELECT of a parse result, or why there is none."""
@@ -116,23 +120,25 @@ def index(select: Node) -> tuple[Kinds, list[Violation]]:
         message = pending.pop()
         kind = type(message).__name__
         if kind == "Node":
-            # Plain DISTINCT is an empty node in the list of DISTINCT ON.
-            if message.WhichOneof("node") is not None:
-                pending.append(unwrap(message))
+            # Plain DISTINCT is a node without a child.
+            pending.extend(children(message))
             continue
-        fields = _FIELDS.get(kind)
-        if fields is None:
+        if kind not in _FIELDS:
             violations.append(_refused(kind, kind in _CHANGES_DATA))
             continue
         kinds[kind].append(message)
         for field, value in message.ListFields():
-            if field.name not in fields:
+            shape = _LISTED_SHAPES.get(field)
+            if shape is None:
+                shape = _LISTED_SHAPES[field] = (
+                    field_shape(field) if field.name in _FIELDS[kind] else _REFUSED
+                )
+            if shape == MANY:
+                pending.extend(value)
+            elif shape == ONE:
+                pending.append(value)
+            elif shape == _REFUSED:
                 violations.append(_refused(f"{kind}.{field.name}", False))
-            elif field.message_type is not None:
-                if field.is_repeated:
-                    pending.extend(value)
-                else:
-                    pending.append(value)
     _separate_table_functions(kinds)
     return kinds, violations
 

@@ -12,7 +12,15 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 
 from deployments.sql_validator.config import ValidatorConfig
-from deployments.sql_validator.grammar import GrammarError, Node, Source, parse, regenerate, same_tree
+from deployments.sql_validator.grammar import (
+    GrammarError,
+    Node,
+    Source,
+    parse,
+    regenerate,
+    same_tree,
+    serialized,
+)
 from deployments.sql_validator.policy import Policies, Rights, UnknownPolicy
 from deployments.sql_validator.row_cap import apply_row_cap
 from deployments.sql_validator.rules import AGREEMENT_RULES, NAME_RULES, TEXT_RULES, TOKEN_RULES, TREE_RULES
@@ -133,8 +141,7 @@ def _text_of(tree: Node) -> str:
         GrammarError: it does not.
     """
     sql = regenerate(tree)
-    _, again = parse(Source(sql))
-    if not same_tree(tree.SerializeToString(), again):
+    if not same_tree(tree.SerializeToString(), serialized(Source(sql))):
         raise GrammarError("the statement cannot be written down again exactly; write it more plainly")
     return sql
 

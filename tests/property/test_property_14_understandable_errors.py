@@ -15,11 +15,14 @@ from fakes import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from serve_app.contracts import RejectedSql
 from serve_app.errors import PlumblineError
 from serve_app.http_app import make_app
 from serve_app.metrics import Figures, NullRecorder
 from serve_app.pipeline import PipelineLimits
 from serve_app.service import ChatService, ServiceConfig
+from tests.fuzz.statements import batch
+from tests.sql_cases import validator
 
 STAGES = {
     "conversations": ("context", FakeConversations),
@@ -92,3 +95,23 @@ def test_property_14_every_failure_gives_a_sentence_to_act_on(
     assert told["message"][0].isupper()
     assert told["message"].rstrip().endswith(".")
     assert len(told["message"].split()) >= 4
+
+
+@settings(max_examples=300, deadline=None)
+@given(seed=st.integers(0, 2**32), size=st.integers(1, 4))
+def test_property_14_every_refused_statement_gives_words_for_the_user_and_a_reason_for_the_model(
+    seed: int, size: int
+) -> None:
+    for sql, policy in batch(seed, 0, size):
+        verdict = validator().validate(sql, policy)
+        if not isinstance(verdict, RejectedSql):
+            continue
+        for found in verdict.violations:
+            assert found.rule != "internal"
+            assert found.message[0].isupper()
+            assert found.message.endswith(".")
+            assert len(found.message.split()) >= 4
+            assert found.reason
+            assert "Traceback" not in found.reason
+            assert "password_hash" not in found.message or "password_hash" in sql
+            assert found.position is None or 0 <= found.position <= len(sql)

@@ -60,17 +60,34 @@ def series_rows(statement: ParsedStatement) -> list[Violation]:
     for call in statement.of("TableFunction"):
         if strings(call.funcname)[-1] != "generate_series":
             continue
-        numbers = [_integer(a) for a in call.args]
-        start, stop, step = (*numbers, 1)[:3] if len(numbers) >= 2 else (None, None, None)
+        numbers = [_number(a) for a in call.args]
+        start, stop, step = (*numbers, 1.0)[:3] if len(numbers) >= 2 else (None, None, None)
         if start is None or stop is None or not step:
             continue
-        rows = (stop - start) // step + 1
+        rows = (stop - start) / step + 1
         if rows > statement.config.max_series_rows:
             reason = (
-                f"generate_series gives {rows} rows, at most {statement.config.max_series_rows} are allowed"
+                f"generate_series gives {rows:.0f} rows, "
+                f"at most {statement.config.max_series_rows} are allowed"
             )
             found.append(violation("size", reason, TOO_COMPLEX, statement.position(call)))
     return found
+
+
+def _number(node: Node) -> float | None:
+    """Value of a numeric literal, also as '…'::numeric, infinite if very large; None for anything else."""
+    value = unwrap(node)
+    while type(value).__name__ == "TypeCast":
+        value = unwrap(value.arg)
+    if type(value).__name__ != "A_Const":
+        return None
+    kind = value.WhichOneof("val")
+    if kind == "ival":
+        return float(value.ival.ival)
+    try:
+        return float(value.fval.fval if kind == "fval" else value.sval.sval if kind == "sval" else "")
+    except ValueError:
+        return None
 
 
 def _integer(node: Node) -> int | None:

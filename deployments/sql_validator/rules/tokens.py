@@ -23,6 +23,7 @@ _LITERALS_REFUSED = {
     pg.UIDENT: 'a U&"…" identifier',
     pg.NCHAR: "NCHAR or N'…'",
 }
+_KINDS_WITH_FORMS = frozenset({pg.SCONST, pg.IDENT, pg.ICONST, pg.FCONST, *_LITERALS_REFUSED})
 _OPEN = frozenset("([")
 _CLOSE = frozenset(")]")
 _TYPE_WORDS = frozenset(
@@ -130,6 +131,9 @@ def plain_literals(text: TokenText) -> list[Violation]:
     """Only '…' strings on one piece, decimal numbers and "…" identifiers without invisible characters."""
     found = []
     for token in text.code:
+        # Most tokens are words and signs; only these kinds have forms.
+        if token.kind not in _KINDS_WITH_FORMS and token.text.isascii():
+            continue
         form = _refused_form(token)
         if form:
             reason = f"{form} is not allowed; write a plain '…' literal or name"
@@ -194,7 +198,7 @@ def nothing_between(text: TokenText) -> list[Violation]:
     sql = text.source.sql
     for token in (*text.tokens, None):
         start = token.start if token else len(sql)
-        if sql[end:start].strip(" \t\n\r"):
+        if start > end and sql[end:start].strip(" \t\n\r"):
             return [violation("characters", "there is something unreadable between words", UNREADABLE, end)]
         end = token.end if token else start
     return []
