@@ -15,7 +15,7 @@ QUESTION ?= What were total expenses by category this year?
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: up down test check bench notebooks help
+.PHONY: up down test check bench notebooks schemathesis help
 
 up: $(STAMP) ## Start everything in the background, ask one question, print the URL (PLUMBLINE_PORT moves the port)
 	@echo "==> Starting Plumbline; the first start also makes and loads the sample database"
@@ -32,12 +32,16 @@ test: $(STAMP) ## All tests: units, properties, the real Serve graph and databas
 	@echo "==> Running the tests"
 	@$(PY) -m pytest -m "not performance and not gpu" $(ARGS)
 
-check: $(STAMP) ## ruff, ruff format, mypy --strict and the unit tests
+check: $(STAMP) ## ruff, ruff format, mypy --strict, audit of packages, scan for secrets, unit tests
 	@echo "==> ruff"
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@echo "==> mypy"
 	@$(VENV)/bin/mypy
+	@echo "==> Known vulnerabilities of the pinned packages"
+	@$(PY) .ci/audit.py constraints.txt
+	@echo "==> Secrets in the repository (false finds: .secrets.baseline)"
+	@git ls-files -z | xargs -0 $(VENV)/bin/detect-secrets-hook --baseline .secrets.baseline
 	@echo "==> Unit tests"
 	@$(PY) -m pytest tests/unit $(ARGS)
 
@@ -52,8 +56,12 @@ notebooks: $(STAMP) ## Evaluate the house model in this process, then run the no
 	@$(VENV)/bin/jupyter-execute --inplace notebooks/evaluation.ipynb
 	@echo "==> For the README: $(PLUMBLINE) eval --show tests/data/eval/house-run.json --markdown"
 
+schemathesis: $(STAMP) ## Every call of the OpenAPI document with valid and invalid data, on an instance of its own
+	@echo "==> Running Schemathesis"
+	@$(PY) -m tests.openapi_run
+
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(STAMP): pyproject.toml constraints.txt
 	@found=""; if [ ! -x $(PY) ]; then \

@@ -34,17 +34,37 @@ DESCRIPTION = (
     "Every response, errors included, has the same shape; `error.type` is stable."
 )
 
-ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
+Responses = dict[int | str, dict[str, Any]]
+
+# What any call may be refused with, before or instead of its own work.
+EDGE_RESPONSES: Responses = {
     400: {"model": ChatResponse, "description": "invalid_request"},
+    431: {"model": ChatResponse, "description": "invalid_request: the headers are too large or too many"},
+    500: {"model": ChatResponse, "description": "internal_error"},
+    503: {"model": ChatResponse, "description": "overloaded: too many connections, or a part restarts"},
+}
+
+ERROR_RESPONSES: Responses = {
+    **EDGE_RESPONSES,
     403: {"model": ChatResponse, "description": "permission_denied"},
     404: {"model": ChatResponse, "description": "conversation_not_found"},
+    408: {"model": ChatResponse, "description": "invalid_request: the body came too slowly"},
     413: {"model": ChatResponse, "description": "invalid_request: the body is too large"},
     415: {"model": ChatResponse, "description": "invalid_request: the body is not JSON"},
     422: {"model": ChatResponse, "description": "validation_failed or execution_failed"},
-    500: {"model": ChatResponse, "description": "internal_error"},
     502: {"model": ChatResponse, "description": "generation_failed"},
     503: {"model": ChatResponse, "description": "overloaded, model_unavailable or the database is away"},
     504: {"model": ChatResponse, "description": "generation_timeout or execution_timeout"},
+}
+
+READY_RESPONSES: Responses = {
+    **EDGE_RESPONSES,
+    503: {"model": HealthResponse | ChatResponse, "description": "a stage cannot serve, or as elsewhere"},
+}
+
+STREAM_RESPONSES: Responses = {
+    **ERROR_RESPONSES,
+    200: {"description": "stage, token, sql, rows, then done or error", "content": {"text/event-stream": {}}},
 }
 
 
@@ -113,7 +133,7 @@ def _add_chat(app: FastAPI, service: ChatService) -> None:
 
 
 def _add_stream(app: FastAPI, service: ChatService) -> None:
-    @app.post("/api/chat/stream", responses=ERROR_RESPONSES, response_class=StreamingResponse)
+    @app.post("/api/chat/stream", responses=STREAM_RESPONSES, response_class=StreamingResponse)
     async def stream(request: ChatRequest) -> Response:
         """Answer one question as server-sent events: stage, token, sql, rows, then done or error."""
         pairs = service.chat_events(request, request_id_var.get())
@@ -149,20 +169,20 @@ def _add_feedback(app: FastAPI, service: ChatService) -> None:
 def _add_operations(app: FastAPI, service: ChatService) -> None:
     @app.head("/api/chat/health", include_in_schema=False)
     @app.head("/health", include_in_schema=False)
-    @app.get("/api/chat/health")
-    @app.get("/health")
+    @app.get("/api/chat/health", responses=EDGE_RESPONSES)
+    @app.get("/health", responses=EDGE_RESPONSES)
     async def health() -> HealthResponse:
         """How each stage is; always 200 while the ingress answers."""
         return await service.health()
 
     @app.head("/ready", include_in_schema=False)
-    @app.get("/ready", responses={503: {"model": HealthResponse}})
+    @app.get("/ready", response_model=HealthResponse, responses=READY_RESPONSES)
     async def ready() -> Response:
         """200 if every stage can serve, else 503: for load balancers."""
         report = await service.health()
         return JSONResponse(report.model_dump(), 200 if report.status == "ok" else 503)
 
-    @app.get("/api/metrics")
+    @app.get("/api/metrics", responses=EDGE_RESPONSES)
     async def metrics() -> dict[str, Any]:
         """Rate, latency, errors, retries and memory of this ingress replica."""
         return service.metrics()
