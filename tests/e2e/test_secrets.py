@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+import grpc
 import httpx
 import psutil
 import pytest
@@ -16,6 +17,7 @@ from tests.cli_support import Operator, fresh_operator
 
 pytestmark = [pytest.mark.e2e, pytest.mark.postgres]
 
+LOOPBACK = {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
 ASK = {"query": "How many projects are there?", "user_id": "ann"}
 CALLS: list[tuple[str, str, Any]] = [
     ("POST", "/api/chat", ASK),
@@ -97,16 +99,32 @@ def test_no_log_and_no_file_holds_a_secret_but_the_tokens_own(watched: Watched) 
     assert holding == []
 
 
-def test_every_port_is_on_the_loopback_interface_and_there_is_no_dashboard(watched: Watched) -> None:
-    listening = {
-        (connection.laddr.ip, process.name())
+def listening(watched: Watched) -> set[tuple[str, int, str]]:
+    """Address, port and process of everything that listens."""
+    return {
+        (connection.laddr.ip, connection.laddr.port, " ".join(process.cmdline()))
         for process in watched.processes
         if process.is_running()
         for connection in process.net_connections(kind="inet")
         if connection.status == psutil.CONN_LISTEN
     }
-    assert listening
-    assert {ip for ip, _ in listening} <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}, listening
-    assert not [
-        p for p in watched.processes if p.is_running() and "dashboard/dashboard.py" in " ".join(p.cmdline())
-    ]
+
+
+def test_every_port_but_those_between_replicas_is_on_the_loopback_interface(watched: Watched) -> None:
+    found = listening(watched)
+    assert found
+    beyond = {process for address, _, process in found if address not in LOOPBACK}
+    assert all(process.startswith("ray::ServeReplica:") for process in beyond), beyond
+    assert not [process for _, _, process in found if "dashboard/dashboard.py" in process]
+
+
+def test_ports_between_replicas_refuse_whoever_has_no_token(watched: Watched) -> None:
+    """Serve binds them to every interface, and what they read is unpickled: the token is all there is."""
+    ports = {port for address, port, _ in listening(watched) if address not in LOOPBACK}
+    assert ports
+    for port in ports:
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            call = channel.unary_unary("/ray.serve.ASGIService/HandleRequest")
+            with pytest.raises(grpc.RpcError) as refused:
+                call(b"", timeout=20)
+        assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED

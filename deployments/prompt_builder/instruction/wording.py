@@ -4,6 +4,7 @@ from datetime import date
 
 from deployments.prompt_builder.instruction.user_text import as_data
 from deployments.prompt_builder.retrieval import Example
+from deployments.prompt_builder.schema_text import one_line
 from serve_app.contracts import Exchange
 
 CANNOT_ANSWER = "-- cannot answer:"
