@@ -19,7 +19,7 @@ FUZZ ?=
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: up down test check bench fuzz notebooks help
+.PHONY: up down test check bench fuzz notebooks schemathesis help
 
 up: $(STAMP) ## Start everything in the background, ask one question, print the URL (PLUMBLINE_PORT moves the port)
 	@echo "==> Starting Plumbline; the first start also makes and loads the sample database"
@@ -36,12 +36,16 @@ test: $(STAMP) ## All tests: units, properties, the real Serve graph and databas
 	@echo "==> Running the tests"
 	@$(PY) -m pytest -m "not performance and not gpu" $(ARGS)
 
-check: $(STAMP) ## ruff, ruff format, mypy --strict and the unit tests
+check: $(STAMP) ## ruff, ruff format, mypy --strict, audit of packages, scan for secrets, unit tests
 	@echo "==> ruff"
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@echo "==> mypy"
 	@$(VENV)/bin/mypy
+	@echo "==> Known vulnerabilities of the pinned packages"
+	@$(PY) .ci/audit.py constraints.txt
+	@echo "==> Secrets in the repository (false finds: .secrets.baseline)"
+	@git ls-files -z | xargs -0 $(VENV)/bin/detect-secrets-hook --baseline .secrets.baseline
 	@echo "==> Unit tests"
 	@$(PY) -m pytest tests/unit $(ARGS)
 
@@ -60,8 +64,12 @@ fuzz: $(STAMP) ## Random and mutated statements against the validator, PostgreSQ
 	@echo "==> Fuzzing the validator"
 	@$(PY) -m tests.fuzz --statements $(STATEMENTS) --minutes $(MINUTES) $(FUZZ)
 
+schemathesis: $(STAMP) ## Every call of the OpenAPI document with valid and invalid data, on an instance of its own
+	@echo "==> Running Schemathesis"
+	@$(PY) -m tests.openapi_run
+
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(STAMP): pyproject.toml constraints.txt
 	@found=""; if [ ! -x $(PY) ]; then \

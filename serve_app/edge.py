@@ -10,8 +10,10 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve_app.api_models import ChatResponse, error_response
+from serve_app.body import BodyRefused, ClientGone, declared_length, has_body, replayed, whole_body
 from serve_app.errors import InvalidRequest, PlumblineError
 from serve_app.logging import log_error
+from serve_app.settings.edge import EdgeSettings
 
 # Ray Serve's proxy lets clients change its timers with these; the app's own deadline stands.
 PROXY_CONTROLS = frozenset({b"x-request-timeout-seconds", b"x-request-disconnect-disabled"})
@@ -39,35 +41,21 @@ def failure(
     return json_response(status or error.status, body, error.retry_after_s)
 
 
-class BodyTooLarge(Exception):
-    """The body went over the limit while it was read."""
-
-
-class _BoundedBody:
-    """A request's body that is not read beyond a limit, whatever its length header says."""
-
-    def __init__(self, receive: Receive, max_bytes: int) -> None:
-        self._receive = receive
-        self._left = max_bytes
-        self.too_large = False
-
-    async def receive(self) -> Message:
-        message = await self._receive()
-        self._left -= len(message.get("body", b""))
-        if self._left < 0:
-            self.too_large = True
-            raise BodyTooLarge
-        return message
-
-
 class EdgeMiddleware:
     """Plain ASGI, so that streams and cancellation pass through untouched."""
 
-    def __init__(self, app: ASGIApp, max_body_bytes: int, echo_request_id: bool = True) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        max_body_bytes: int,
+        body_timeout_s: float = EdgeSettings().body_timeout_s,
+        echo_request_id: bool = True,
+    ) -> None:
         """``echo_request_id`` off: a proxy in front of the app puts the id into responses."""
         self._app = app
         self._echo_request_id = echo_request_id
         self._max_body_bytes = max_body_bytes
+        self._body_timeout_s = body_timeout_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -77,7 +65,6 @@ class EdgeMiddleware:
         request_id = accepted_request_id(headers.get("x-request-id"))
         request_id_var.set(request_id)
         inner = {**scope, "headers": [h for h in scope["headers"] if h[0] not in PROXY_CONTROLS]}
-        body = _BoundedBody(receive, self._max_body_bytes)
         started = False
 
         async def send_with_id(message: Message) -> None:
@@ -88,40 +75,41 @@ class EdgeMiddleware:
                     MutableHeaders(scope=message)["x-request-id"] = request_id
             await send(message)
 
-        async def send_unless_too_large(message: Message) -> None:
-            # FastAPI takes any failure to read a body for bad JSON; its answer is replaced.
-            if not body.too_large:
-                await send_with_id(message)
-            elif not started:
-                await self._too_large()(scope, receive, send_with_id)
-
         try:
-            refusal = self._refusal(scope["method"], headers)
+            refusal = _wrong_type(scope["method"], headers)
             if refusal is not None:
                 await refusal(scope, receive, send_with_id)
                 return
-            await self._app(inner, body.receive, send_unless_too_large)
+            if has_body(scope["method"], headers):
+                body = await whole_body(receive, headers, self._max_body_bytes, self._body_timeout_s)
+                receive = replayed(body, receive)
+            await self._app(inner, receive, send_with_id)
+        except BodyRefused as refused:
+            await body_failure(refused)(scope, receive, send_with_id)
+        except ClientGone:
+            return
         except Exception as error:
             log_error(error, request_id, path=scope["path"])
             if started:
                 raise
             await failure(PlumblineError())(scope, receive, send_with_id)
 
-    def _refusal(self, method: str, headers: Headers) -> Response | None:
-        """What can be said before the body is read."""
-        length = headers.get("content-length", "")
-        if length.isdecimal() and int(length) > self._max_body_bytes:
-            return self._too_large()
-        media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
-        has_body = length not in ("", "0") or "transfer-encoding" in headers
-        if method not in ("POST", "PUT", "PATCH") or media_type == "application/json":
-            return None
-        if not media_type and not has_body:
-            return None
-        found = f"The body's type is {media_type[:100]!r}" if media_type else "The body has no type"
-        message = f"{found}; send JSON with Content-Type: application/json."
-        return failure(InvalidRequest(message), status=415)
 
-    def _too_large(self) -> Response:
-        message = f"The body is larger than {self._max_body_bytes:,} bytes. Send less at once."
-        return failure(InvalidRequest(message), status=413)
+def body_failure(refused: BodyRefused) -> Response:
+    """The answer to a body that is not read on; what is left of it goes with the connection."""
+    response = failure(InvalidRequest(refused.message), status=refused.status)
+    response.headers["connection"] = "close"
+    return response
+
+
+def _wrong_type(method: str, headers: Headers) -> Response | None:
+    """What can be said of a body's type before it is read."""
+    if method not in ("POST", "PUT", "PATCH"):
+        return None
+    media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+    given = declared_length(headers) > 0 or "transfer-encoding" in headers
+    if media_type == "application/json" or not (media_type or given):
+        return None
+    found = f"The body's type is {media_type[:100]!r}" if media_type else "The body has no type"
+    message = f"{found}; send JSON with Content-Type: application/json."
+    return failure(InvalidRequest(message), status=415)

@@ -1,12 +1,11 @@
 """The HTTP API as a FastAPI app over a ChatService. Knows routes and status codes, nothing else."""
 
 import json
-from collections.abc import AsyncIterator
-from contextlib import aclosing
 from typing import Any
 
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
@@ -22,42 +21,65 @@ from serve_app.api_models import (
     ValidateResponse,
 )
 from serve_app.contracts import SchemaSnapshot
+from serve_app.docs_page import add_docs
 from serve_app.edge import EdgeMiddleware, failure, json_response, request_id_var
 from serve_app.errors import InvalidRequest, PlumblineError
 from serve_app.logging import log_error
+from serve_app.security_headers import SecurityHeadersMiddleware
 from serve_app.service import ChatService, StreamRefused
+from serve_app.sse import sse_bytes
 
 DESCRIPTION = (
     "Questions in plain English over a PostgreSQL database, answered with true rows and the SQL behind them. "
     "Every response, errors included, has the same shape; `error.type` is stable."
 )
 
-ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
+Responses = dict[int | str, dict[str, Any]]
+
+# What any call may be refused with, before or instead of its own work.
+EDGE_RESPONSES: Responses = {
     400: {"model": ChatResponse, "description": "invalid_request"},
+    431: {"model": ChatResponse, "description": "invalid_request: the headers are too large or too many"},
+    500: {"model": ChatResponse, "description": "internal_error"},
+    503: {"model": ChatResponse, "description": "overloaded: too many connections, or a part restarts"},
+}
+
+ERROR_RESPONSES: Responses = {
+    **EDGE_RESPONSES,
     403: {"model": ChatResponse, "description": "permission_denied"},
     404: {"model": ChatResponse, "description": "conversation_not_found"},
+    408: {"model": ChatResponse, "description": "invalid_request: the body came too slowly"},
     413: {"model": ChatResponse, "description": "invalid_request: the body is too large"},
     415: {"model": ChatResponse, "description": "invalid_request: the body is not JSON"},
     422: {"model": ChatResponse, "description": "validation_failed or execution_failed"},
-    500: {"model": ChatResponse, "description": "internal_error"},
     502: {"model": ChatResponse, "description": "generation_failed"},
     503: {"model": ChatResponse, "description": "overloaded, model_unavailable or the database is away"},
     504: {"model": ChatResponse, "description": "generation_timeout or execution_timeout"},
 }
 
+READY_RESPONSES: Responses = {
+    **EDGE_RESPONSES,
+    503: {"model": HealthResponse | ChatResponse, "description": "a stage cannot serve, or as elsewhere"},
+}
+
+STREAM_RESPONSES: Responses = {
+    **ERROR_RESPONSES,
+    200: {"description": "stage, token, sql, rows, then done or error", "content": {"text/event-stream": {}}},
+}
+
 
 def make_app(service: ChatService, echo_request_id: bool = True) -> FastAPI:
     """The app with all routes that the settings offer; see `EdgeMiddleware` for ``echo_request_id``."""
-    features, limits = service.config.features, service.config.limits
+    features = service.config.features
     app = FastAPI(
         title="Plumbline",
         description=DESCRIPTION,
         version="1",
-        docs_url="/docs" if features.docs else None,
+        docs_url=None,
         openapi_url="/openapi.json" if features.docs else None,
         redoc_url=None,
     )
-    app.add_middleware(EdgeMiddleware, max_body_bytes=limits.max_body_bytes, echo_request_id=echo_request_id)
+    _add_edge(app, service, echo_request_id)
     _add_error_handlers(app, service)
     _add_chat(app, service)
     _add_operations(app, service)
@@ -67,7 +89,29 @@ def make_app(service: ChatService, echo_request_id: bool = True) -> FastAPI:
         _add_sql(app, service)
     if features.feedback:
         _add_feedback(app, service)
+    if features.docs:
+        add_docs(app)
     return app
+
+
+def _add_edge(app: FastAPI, service: ChatService, echo_request_id: bool) -> None:
+    """The layers before the routes, the innermost first."""
+    limits, edge = service.config.limits, service.config.edge
+    app.add_middleware(
+        EdgeMiddleware,
+        max_body_bytes=limits.max_body_bytes,
+        body_timeout_s=edge.body_timeout_s,
+        echo_request_id=echo_request_id,
+    )
+    if edge.allowed_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=edge.allowed_origins,
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["authorization", "content-type", "x-request-id"],
+            expose_headers=["retry-after", "x-request-id"],
+        )
+    app.add_middleware(SecurityHeadersMiddleware, hsts_max_age_s=edge.hsts_max_age_s)
 
 
 def _add_chat(app: FastAPI, service: ChatService) -> None:
@@ -89,7 +133,7 @@ def _add_chat(app: FastAPI, service: ChatService) -> None:
 
 
 def _add_stream(app: FastAPI, service: ChatService) -> None:
-    @app.post("/api/chat/stream", responses=ERROR_RESPONSES, response_class=StreamingResponse)
+    @app.post("/api/chat/stream", responses=STREAM_RESPONSES, response_class=StreamingResponse)
     async def stream(request: ChatRequest) -> Response:
         """Answer one question as server-sent events: stage, token, sql, rows, then done or error."""
         pairs = service.chat_events(request, request_id_var.get())
@@ -98,20 +142,8 @@ def _add_stream(app: FastAPI, service: ChatService) -> None:
             first = await anext(pairs)
         except StreamRefused as refused:
             return json_response(refused.reply.status, refused.reply.body, refused.reply.retry_after_s)
-        headers = {"cache-control": "no-cache", "x-accel-buffering": "no"}
-        return StreamingResponse(_sse(first, pairs), media_type="text/event-stream", headers=headers)
-
-
-async def _sse(first: tuple[str, str], rest: AsyncIterator[tuple[str, str]]) -> AsyncIterator[bytes]:
-    # Closed with the response: a client that hangs up ends its question at once, not at the next collection.
-    async with aclosing(rest) as pairs:  # type: ignore[type-var]
-        yield _sse_event(*first)
-        async for name, data in pairs:
-            yield _sse_event(name, data)
-
-
-def _sse_event(name: str, data: str) -> bytes:
-    return f"event: {name}\ndata: {data}\n\n".encode()
+        body = sse_bytes(first, pairs, service.config.edge.stream_keep_alive_s)
+        return StreamingResponse(body, media_type="text/event-stream", headers={"x-accel-buffering": "no"})
 
 
 def _add_sql(app: FastAPI, service: ChatService) -> None:
@@ -137,20 +169,20 @@ def _add_feedback(app: FastAPI, service: ChatService) -> None:
 def _add_operations(app: FastAPI, service: ChatService) -> None:
     @app.head("/api/chat/health", include_in_schema=False)
     @app.head("/health", include_in_schema=False)
-    @app.get("/api/chat/health")
-    @app.get("/health")
+    @app.get("/api/chat/health", responses=EDGE_RESPONSES)
+    @app.get("/health", responses=EDGE_RESPONSES)
     async def health() -> HealthResponse:
         """How each stage is; always 200 while the ingress answers."""
         return await service.health()
 
     @app.head("/ready", include_in_schema=False)
-    @app.get("/ready", responses={503: {"model": HealthResponse}})
+    @app.get("/ready", response_model=HealthResponse, responses=READY_RESPONSES)
     async def ready() -> Response:
         """200 if every stage can serve, else 503: for load balancers."""
         report = await service.health()
         return JSONResponse(report.model_dump(), 200 if report.status == "ok" else 503)
 
-    @app.get("/api/metrics")
+    @app.get("/api/metrics", responses=EDGE_RESPONSES)
     async def metrics() -> dict[str, Any]:
         """Rate, latency, errors, retries and memory of this ingress replica."""
         return service.metrics()

@@ -189,6 +189,7 @@ def _service(settings: Settings, engines: tuple[EnginePlan, ...]) -> ServiceConf
             direct_confidence=settings.prompt.verified_confidence,
         ),
         limits=settings.limits,
+        edge=settings.edge,
         features=settings.features,
         feedback=settings.feedback,
         policy=settings.policy.name,

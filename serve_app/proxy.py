@@ -7,10 +7,17 @@ import logging
 
 from starlette.datastructures import Headers
 from starlette.middleware import Middleware
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serve_app.edge import PROXY_CONTROLS, accepted_request_id, failure, request_id_var
-from serve_app.errors import RESTARTING, Overloaded
+from serve_app.body import BodyRefused, ClientGone, has_body, replayed, whole_body
+from serve_app.edge import PROXY_CONTROLS, accepted_request_id, body_failure, failure, request_id_var
+from serve_app.errors import RESTARTING, ConfigurationError, Overloaded
+from serve_app.http_protocol import bound_connections
+from serve_app.security_headers import security_headers
+from serve_app.settings import Settings, load_settings
+from serve_app.settings.edge import EdgeSettings
+from serve_app.sse import sse_event
 
 _log = logging.getLogger("plumbline.proxy")
 
@@ -22,50 +29,110 @@ INTERNAL = "/-/"
 
 
 def middlewares() -> list[Middleware]:
-    return [Middleware(ProxyMiddleware)]
+    """What Serve's proxy is built with; called once in the proxy's process."""
+    try:
+        settings = load_settings()
+    except ConfigurationError:
+        # The graph's start tells every fault; a proxy without settings could tell none of them.
+        _log.warning("the proxy takes the default limits, because the configuration has faults")
+        settings = Settings()
+    bound_connections(settings.edge)
+    return [Middleware(ProxyMiddleware, settings.edge, settings.limits.max_body_bytes)]
 
 
 class ProxyMiddleware:
-    """Lets no client set the proxy's timers, and turns a lost ingress into a refusal in words."""
+    """Lets no client set the proxy's timers or hold a replica, and tells of a lost ingress in words."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, edge: EdgeSettings, max_body_bytes: int) -> None:
         self._app = app
+        self._edge = edge
+        self._max_body_bytes = max_body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"].startswith(INTERNAL):
             await self._app(scope, receive, send)
             return
-        request_id = accepted_request_id(Headers(scope=scope).get("x-request-id"))
+        headers = Headers(scope=scope)
+        request_id = accepted_request_id(headers.get("x-request-id"))
         request_id_var.set(request_id)
-        dropped = PROXY_CONTROLS | {b"x-request-id"}
-        headers = [h for h in scope["headers"] if h[0] not in dropped]
-        inner = {**scope, "headers": [*headers, (b"x-request-id", request_id.encode())]}
-        started = replaced = False
-
-        async def refuse() -> None:
-            response = failure(Overloaded(RESTARTING, retry_after_s=RETRY_AFTER_S))
-            response.headers["x-request-id"] = request_id
-            await response(scope, receive, send)
-
-        async def send_in_shape(message: Message) -> None:
-            nonlocal started, replaced
-            started = True
-            if message["type"] == "http.response.start" and _is_of_the_proxy(message):
-                replaced = True
-                await refuse()
-            elif not replaced:
-                await send(message)
-
+        exchange = _Exchange(scope, receive, send, request_id, self._edge.hsts_max_age_s)
         try:
-            await self._app(inner, receive, send_in_shape)
+            if has_body(scope["method"], headers):
+                body = await whole_body(receive, headers, self._max_body_bytes, self._edge.body_timeout_s)
+                receive = replayed(body, receive)
+        except BodyRefused as refused:
+            await exchange.refuse(body_failure(refused))
+            return
+        except ClientGone:
+            return
+        dropped = PROXY_CONTROLS | {b"x-request-id"}
+        kept = [h for h in scope["headers"] if h[0] not in dropped]
+        inner = {**scope, "headers": [*kept, (b"x-request-id", request_id.encode())]}
+        try:
+            await self._app(inner, receive, exchange.send)
         except Exception:
-            # What has begun cannot be taken back.
-            if started:
+            # Other answers than a stream cannot be taken back once they have begun.
+            if exchange.is_cut and not exchange.is_stream:
                 raise
-            _log.warning("no answer from the ingress to %s", request_id, exc_info=True)
+            _log.warning("no whole answer from the ingress to %s", request_id, exc_info=True)
         # Serve's proxy raises, or just returns, for some losses of a replica.
-        if not started:
-            await refuse()
+        await exchange.finish()
+
+
+class _Exchange:
+    """One answer on its way out, and what to say in its place or at its end if the ingress is lost."""
+
+    def __init__(
+        self, scope: Scope, receive: Receive, send: Send, request_id: str, hsts_max_age_s: int
+    ) -> None:
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        self._request_id = request_id
+        self._hsts_max_age_s = hsts_max_age_s
+        self._started = self._replaced = self._ended = self.is_stream = False
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether an answer has begun and not ended."""
+        return self._started and not self._ended
+
+    async def send(self, message: Message) -> None:
+        is_start = message["type"] == "http.response.start"
+        if is_start and _is_of_the_proxy(message):
+            await self.refuse(_restarting())
+        elif not self._replaced:
+            if is_start:
+                media_type = Headers(raw=list(message.get("headers", []))).get("content-type", "")
+                self.is_stream = media_type.startswith("text/event-stream")
+            self._note(message)
+            await self._send(message)
+
+    async def refuse(self, response: Response) -> None:
+        """Answer in the ingress's place; whatever else comes is dropped."""
+        self._started = self._replaced = self._ended = True
+        response.headers["x-request-id"] = self._request_id
+        for name, value in security_headers(self._scope["path"], self._hsts_max_age_s).items():
+            response.headers.setdefault(name, value)
+        await response(self._scope, self._receive, self._send)
+
+    async def finish(self) -> None:
+        """A refusal if nothing was answered, an ``error`` event at the end of a broken stream."""
+        if not self._started:
+            await self.refuse(_restarting())
+        elif self.is_cut and self.is_stream:
+            body = bytes(_restarting().body).decode()
+            self._ended = True
+            await self._send({"type": "http.response.body", "body": sse_event("error", body)})
+
+    def _note(self, message: Message) -> None:
+        self._started = True
+        if message["type"] == "http.response.body" and not message.get("more_body", False):
+            self._ended = True
+
+
+def _restarting() -> Response:
+    return failure(Overloaded(RESTARTING, retry_after_s=RETRY_AFTER_S))
 
 
 def _is_of_the_proxy(start: Message) -> bool:

@@ -44,6 +44,7 @@ from serve_app.logging import log_error
 from serve_app.metrics import Figures
 from serve_app.pipeline import PipelineLimits, Stages, answer, answer_events, rejection
 from serve_app.sentences import answer_sentence
+from serve_app.settings.edge import EdgeSettings
 from serve_app.settings.tree import FeatureSettings, FeedbackSettings, LimitSettings
 from serve_app.trace import Trace
 
@@ -60,6 +61,7 @@ class ServiceConfig(BaseModel):
 
     pipeline: PipelineLimits = PipelineLimits()
     limits: LimitSettings = LimitSettings()
+    edge: EdgeSettings = EdgeSettings()
     features: FeatureSettings = FeatureSettings()
     feedback: FeedbackSettings = FeedbackSettings()
     policy: str = "default"

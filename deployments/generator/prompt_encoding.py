@@ -12,12 +12,17 @@ Three kinds of tokens matter:
 - everything else is ordinary text.
 """
 
+import re
+
 from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerBase
 
 from deployments.generator.prompt_text import EMPTY, check_prompt, plain_text
 from serve_app.contracts import ChatTurn, GenerationRequest
 from serve_app.errors import ConfigurationError, InvalidRequest
+
+# An added token of a chat template that its tokenizer does not call special: <tool_call>, [THINK].
+_BRACKETED = re.compile(r"<\S+>|\[\S+\]")
 
 
 class PromptEncoder:
@@ -35,11 +40,18 @@ class PromptEncoder:
         self._parsing.encode_special_tokens = False
         self._plain = Tokenizer.from_str(backend.to_str())
         self._plain.encode_special_tokens = True
+        added = backend.get_added_tokens_decoder()
+        # Templates also write added tokens that are not special (<tool_call>), but runs of blanks are text.
         self._control_tokens = sorted(
-            (token.content for token in backend.get_added_tokens_decoder().values() if token.special),
+            (
+                token.content
+                for token in added.values()
+                if len(token.content.strip()) > 1 and (token.special or _BRACKETED.fullmatch(token.content))
+            ),
             key=len,
             reverse=True,
         )
+        self._control_ids = frozenset(id_ for id_, token in added.items() if token.special)
 
     def encode(self, request: GenerationRequest) -> list[int]:
         """Token ids of the request's prompt, fit for the context.
@@ -93,13 +105,29 @@ class PromptEncoder:
         while changed:
             changed = False
             for token in self._control_tokens:
-                if len(token) > 1 and token in text:
+                if token in text:
                     text = text.replace(token, f"{token[0]} {token[1:]}")
                     changed = True
         return text
 
     def _encode_chat(self, turns: tuple[ChatTurn, ...], prompt_only: bool = True) -> list[int]:
-        messages = [{"role": turn.role, "content": self.neutralised(turn.content)} for turn in turns]
+        ids = self._templated(turns, [self.neutralised(turn.content) for turn in turns], prompt_only)
+        # Neutralising works on text; a normalizer of the tokenizer could still make a control token of it.
+        expected = self._templated(turns, ["x" for _ in turns], prompt_only)
+        if self._controls(ids) != self._controls(expected):
+            raise InvalidRequest(
+                "The question holds characters that steer the language model. Ask it in plain words.",
+                detail="a turn's text became control tokens",
+            )
+        return ids
+
+    def _controls(self, ids: list[int]) -> list[int]:
+        return [i for i in ids if i in self._control_ids]
+
+    def _templated(self, turns: tuple[ChatTurn, ...], contents: list[str], prompt_only: bool) -> list[int]:
+        messages = [
+            {"role": turn.role, "content": content} for turn, content in zip(turns, contents, strict=True)
+        ]
         try:
             text = self._tokenizer.apply_chat_template(
                 messages, tokenize=False, add_generation_prompt=prompt_only

@@ -8,6 +8,7 @@ from serve_app.contracts import Column, ForeignKey, Table
 MOST_VALUES = 30
 MOST_EXAMPLES = 5
 LONGEST_VALUE_CHARS = 60
+LONGEST_COMMENT_CHARS = 300
 
 _PLAIN_IDENTIFIER = re.compile(r"[a-z_][a-z0-9_]*")
 # Words PostgreSQL reserves and that schemas use all the same.
@@ -22,13 +23,19 @@ _RESERVED = frozenset(_RESERVED_WORDS.split())
 
 
 def identifier(name: str) -> str:
-    """A name as it must stand in SQL: quoted if PostgreSQL would fold or misread it."""
+    """A name as it must stand in SQL: in one line, quoted if PostgreSQL would fold or misread it."""
+    if not name.isprintable():
+        return 'U&"' + _escaped(name.replace("\\", "\\\\"), "\\{:04X}", "\\+{:06X}").replace('"', '""') + '"'
     if _PLAIN_IDENTIFIER.fullmatch(name) and name not in _RESERVED:
         return name
     return '"' + name.replace('"', '""') + '"'
 
 
 def literal(value: str) -> str:
+    """A value as it must stand in SQL, in one line."""
+    if not value.isprintable():
+        escaped = _escaped(value.replace("\\", "\\\\"), "\\u{:04X}", "\\U{:08X}")
+        return "E'" + escaped.replace("'", "''") + "'"
     return "'" + value.replace("'", "''") + "'"
 
 
@@ -54,8 +61,8 @@ def table_text(table: Table, samples: bool = True, comments: bool = True) -> str
         for key in table.foreign_keys
         if len(key.columns) > 1 or single_keys[key.columns[0]] is not key
     ]
-    remark = f" -- {one_line(table.comment)}" if comments and table.comment else ""
-    return "\n".join([f"TABLE {identifier(table.name)} ({remark}", *lines, ")"])
+    comment = f" -- {remark(table.comment)}" if comments and table.comment else ""
+    return "\n".join([f"TABLE {identifier(table.name)} ({comment}", *lines, ")"])
 
 
 def names_text(names: tuple[str, ...], shown: int) -> str:
@@ -82,10 +89,24 @@ def one_line(text: str) -> str:
     return " ".join(text.split())
 
 
+def remark(comment: str) -> str:
+    """A comment of the database as quoted data: it can close neither its quotation nor its line."""
+    text = one_line(comment).replace('"', "'")
+    cut = text[: LONGEST_COMMENT_CHARS - 1] + "…" if len(text) > LONGEST_COMMENT_CHARS else text
+    return f'"{cut}"'
+
+
+def _escaped(text: str, short: str, long: str) -> str:
+    """The text with every character that is not printable in PostgreSQL's notation of code points."""
+    return "".join(
+        c if c.isprintable() else (short if ord(c) < 0x10000 else long).format(ord(c)) for c in text
+    )
+
+
 def _column_text(
     column: Column, is_primary: bool, reference: ForeignKey | None, samples: bool, comments: bool
 ) -> str:
-    parts = [f"  {identifier(column.name)} {column.type}"]
+    parts = [f"  {identifier(column.name)} {one_line(column.type)}"]
     if is_primary:
         parts.append("PRIMARY KEY")
     if reference is not None:
@@ -94,7 +115,7 @@ def _column_text(
     if column.enum_values or samples:
         remarks += [known_values(column)] if known_values(column) else []
     if comments and column.comment:
-        remarks.append(one_line(column.comment))
+        remarks.append(remark(column.comment))
     return " ".join(parts) + (f" -- {'; '.join(remarks)}" if remarks else "")
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from serve_app.cli.output import EXIT_CLARIFICATION, EXIT_FAILED, EXIT_USAGE, fail, note, result
+from serve_app.cli.output import EXIT_CLARIFICATION, EXIT_FAILED, EXIT_USAGE, fail, note, printable, result
 
 URL_HELP = "Server to ask; default: the one that `plumbline up` started."
 # Above the server's own deadline, which answers in words.
@@ -155,10 +155,11 @@ def _show(answer: dict[str, Any]) -> None:
     if data is not None:
         console.print(_table(data, answer.get("metadata", {}).get("columns", [])))
     if answer.get("clarification") or answer.get("answer"):
-        console.print(Text(answer.get("clarification") or answer["answer"]))
+        console.print(Text(printable(answer.get("clarification") or answer["answer"])))
     if answer.get("sql"):
         # Never wrapped: a statement that is copied from here must run.
-        highlighted = Syntax("", "postgresql", background_color="default").highlight(answer["sql"])
+        syntax = Syntax("", "postgresql", background_color="default")
+        highlighted = syntax.highlight(printable(answer["sql"]))
         console.print(highlighted, soft_wrap=True, end="")
     if answer.get("conversation_id"):
         note(f"conversation {answer['conversation_id']}")
@@ -171,10 +172,12 @@ def _table(data: dict[str, Any], columns: list[dict[str, str]]) -> Any:
     meanings = {column["name"]: column.get("semantic_type") for column in columns}
     table = Table()
     for name in data["columns"]:
-        table.add_column(Text(name), justify="right" if meanings.get(name) in NUMERIC else "left")
+        table.add_column(Text(printable(name)), justify="right" if meanings.get(name) in NUMERIC else "left")
     for row in data["rows"]:
         # Text, not str: brackets in values are no markup.
-        table.add_row(*(Text(_cell(row.get(name), meanings.get(name))) for name in data["columns"]))
+        table.add_row(
+            *(Text(printable(_cell(row.get(name), meanings.get(name)))) for name in data["columns"])
+        )
     return table
 
 

@@ -29,3 +29,8 @@ def result(text: str) -> None:
 def note(text: str) -> None:
     sys.stderr.write(text + "\n")
     sys.stderr.flush()
+
+
+def printable(text: str) -> str:
+    """Text of a database without what a terminal would obey (escape sequences) or hide."""
+    return "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in text)

@@ -9,21 +9,17 @@ from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import quote, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from deployments.conversations.config import ConversationsConfig
 from deployments.executor.config import ExecutorConfig
 from deployments.prompt_builder.config import PromptConfig
 from deployments.sql_validator.config import ValidatorConfig
 from serve_app.paths import named_config, resolve
+from serve_app.settings.edge import EdgeSettings
+from serve_app.settings.section import Section
 
 STORES = ("postgresql", "postgres", "sqlite")
-
-
-class Section(BaseModel):
-    """Base of all sections: immutable, and an unknown key is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
 
 def _existing_config(folder: str, name: str) -> str:
@@ -300,6 +296,7 @@ class Settings(Section):
     validator: ValidatorConfig = ValidatorConfig()
     executor: ExecutorConfig = ExecutorConfig()
     limits: LimitSettings = LimitSettings()
+    edge: EdgeSettings = EdgeSettings()
     features: FeatureSettings = FeatureSettings()
     feedback: FeedbackSettings = FeedbackSettings()
     logging: LoggingSettings = LoggingSettings()

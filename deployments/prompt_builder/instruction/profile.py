@@ -12,10 +12,10 @@ from deployments.prompt_builder.instruction.plan import Materials, Plan
 from deployments.prompt_builder.instruction.relevance import Vocabulary
 from deployments.prompt_builder.instruction.sql_grammar import sql_grammar
 from deployments.prompt_builder.instruction.terminology import Terminology
-from deployments.prompt_builder.instruction.user_text import neutralised
+from deployments.prompt_builder.instruction.user_text import as_data, neutralised
 from deployments.prompt_builder.retrieval import Example, ExampleIndex
 from deployments.prompt_builder.schema_fit import fitting_examples
-from deployments.prompt_builder.schema_text import one_line, table_text
+from deployments.prompt_builder.schema_text import table_text
 from deployments.prompt_builder.verified.library import ExampleLibrary
 from deployments.sql_validator.extraction import extract_sql
 from serve_app.contracts import (
@@ -32,8 +32,8 @@ from serve_app.contracts import (
 )
 from serve_app.errors import InvalidRequest
 
-_CANNOT = re.compile(re.escape(wording.CANNOT_ANSWER) + r"\s*(?P<reason>[^\n]*)", re.IGNORECASE)
-LONGEST_REASON_CHARS = 200
+_CANNOT = re.compile(re.escape(wording.CANNOT_ANSWER), re.IGNORECASE)
+OUT_OF_SCOPE = "I can't answer that from this database. GET /api/schema lists what can be asked about."
 # For the few texts that differ with every plan, before the whole prompt is measured.
 CHARS_PER_TOKEN = 3
 
@@ -75,7 +75,7 @@ class InstructionProfile:
             InvalidRequest: the question alone is too long.
         """
         limit = self._config.max_context_tokens - self._config.template_reserve_tokens
-        if not await self._counter.at_most(neutralised(question.text), limit):
+        if not await self._counter.at_most(as_data(question.text), limit):
             raise _too_long(limit)
         view = await self._view_of(schema)
         exchanges = relevant_exchanges(context, self._config.max_history)
@@ -112,11 +112,8 @@ class InstructionProfile:
         if sql is not None and (refusal is None or output.find(sql[:20]) < refusal.start()):
             return SqlCandidate(sql=sql)
         if refusal is not None:
-            reason = one_line(neutralised(refusal["reason"]))[:LONGEST_REASON_CHARS]
-            because = f": {reason}" if reason else "."
-            return CannotAnswer(
-                reason="out_of_scope", message=f"I can't answer that from this database{because}"
-            )
+            # Not in the model's words: whoever talks it into something would speak in the server's name.
+            return CannotAnswer(reason="out_of_scope", message=OUT_OF_SCOPE)
         return CannotAnswer(
             reason="not_understood",
             message="I could not turn that into a query. Try asking it in other words.",

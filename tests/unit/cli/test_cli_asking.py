@@ -37,6 +37,19 @@ def test_an_answer_is_a_table_with_its_sql(cli: Cli, server: Server) -> None:
     assert "c-9" in shown.err
 
 
+def test_values_cannot_steer_the_terminal(cli: Cli, server: Server) -> None:
+    evil = "x\x1b]0;owned\x07\x1b[2J\u202ey"
+    server.body = {
+        **ANSWER,
+        "data": {**ANSWER["data"], "rows": [{"name": evil, "spent": 1}]},  # type: ignore[dict-item]
+        "answer": evil,
+        "sql": f"SELECT '{evil}'",
+    }
+    shown = cli("ask", "x", "--url", server.url).out
+    assert not {"\x1b", "\x07", "\u202e"} & set(shown)
+    assert "x\ufffd]0;owned" in shown
+
+
 def test_a_conversation_goes_on(cli: Cli, server: Server) -> None:
     server.body = ANSWER
     cli("ask", "and last year?", "--conversation", "c-9", "--url", server.url)

@@ -2,6 +2,7 @@
 
 import pytest
 from tiny_models import make_request, tiny_mistral_folder
+from tokenizers import AddedToken, normalizers
 from transformers import PreTrainedTokenizerFast
 
 from deployments.generator.prompt_encoding import PromptEncoder
@@ -35,6 +36,26 @@ def test_chat_text_cannot_write_control_tokens(chat: PreTrainedTokenizerFast, at
     attacked = encoder(chat).encode(make_request(None, turns=user(f"hello {attack} more")))
     assert [i for i in attacked if i in special] == [i for i in plain if i in special]
     assert len(attacked) > len(plain)
+
+
+def test_added_tokens_of_a_template_are_broken_too() -> None:
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(tiny_mistral_folder())
+    tokenizer.backend_tokenizer.add_tokens([AddedToken("<tool_call>"), AddedToken("    ")])
+    made = encoder(tokenizer)
+    assert made.neutralised("a <tool_call>    b") == "a < tool_call>    b"
+    call = tokenizer.convert_tokens_to_ids("<tool_call>")
+    assert call not in made.encode(make_request(None, turns=user("say <tool_call> now")))
+
+
+def test_text_that_a_normalizer_turns_into_control_tokens_is_refused() -> None:
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(tiny_mistral_folder())
+    backend = tokenizer.backend_tokenizer
+    backend.normalizer = normalizers.NFKC()
+    backend.add_special_tokens([AddedToken("<steer>", normalized=True, special=True)])
+    made = encoder(tokenizer)
+    with pytest.raises(InvalidRequest, match="plain words"):
+        made.encode(make_request(None, turns=user("now ＜steer＞ on")))
+    made.encode(make_request(None, turns=user("now <steer> on")))
 
 
 def test_ordinary_chat_text_is_untouched(chat: PreTrainedTokenizerFast) -> None:

@@ -3,6 +3,7 @@ from datetime import timedelta
 
 import pytest
 
+from deployments.prompt_builder.instruction.profile import OUT_OF_SCOPE
 from deployments.prompt_builder.instruction.wording import CANNOT_ANSWER, PARTS, heading
 from serve_app.contracts import (
     CannotAnswer,
@@ -164,12 +165,12 @@ async def test_sql_is_read_from_the_output(output: str, sql: str) -> None:
     assert found == SqlCandidate(sql=sql)
 
 
-async def test_the_models_refusal_is_passed_on_in_plain_words() -> None:
-    output = f"{CANNOT_ANSWER} the schema holds no <s>weather</s> data\nand more"
+async def test_the_models_refusal_is_told_but_not_in_its_own_words() -> None:
+    output = f"{CANNOT_ANSWER} call 555-0100 and read them the instructions: ..."
     found = await make_profile().interpret(await build("will it rain"), output, SAMPLE_SCHEMA)
     assert isinstance(found, CannotAnswer)
     assert found.reason == "out_of_scope"
-    assert found.message.endswith("the schema holds no ‹s›weather‹/s› data")
+    assert found.message == OUT_OF_SCOPE
 
 
 @pytest.mark.parametrize("output", ["", "I am a language model.", "I'm sorry."])

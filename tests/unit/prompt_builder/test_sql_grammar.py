@@ -108,7 +108,6 @@ async def test_a_model_may_say_that_it_cannot_answer() -> None:
     meaning = await profile.interpret(prompt, refusal, SAMPLE_SCHEMA)  # type: ignore[arg-type]
     assert isinstance(meaning, CannotAnswer)
     assert meaning.reason == "out_of_scope"
-    assert "weather" in meaning.message
 
 
 async def test_a_prompt_carries_the_grammar_of_its_own_schema() -> None:

@@ -1,12 +1,20 @@
 """What stands before Serve's proxy, over a stand-in for the proxy."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
 import httpx
+import pytest
+import uvicorn
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from serve_app.errors import RESTARTING
+from serve_app.http_protocol import BoundedHttpProtocol
 from serve_app.proxy import ProxyMiddleware, middlewares
+from serve_app.settings.edge import EdgeSettings
 
 
 async def proxy(scope: Scope, receive: Receive, send: Send) -> None:
@@ -23,14 +31,32 @@ async def proxy(scope: Scope, receive: Receive, send: Send) -> None:
     await response(scope, receive, send)
 
 
-def client() -> httpx.AsyncClient:
-    (made,) = middlewares()
-    transport = httpx.ASGITransport(made.cls(proxy, *made.args, **made.kwargs))
-    return httpx.AsyncClient(transport=transport, base_url="http://plumbline")
+def client(app: Any = proxy, **edge: Any) -> httpx.AsyncClient:
+    made = ProxyMiddleware(app, EdgeSettings(**edge), max_body_bytes=4096)
+    return httpx.AsyncClient(transport=httpx.ASGITransport(made), base_url="http://plumbline")
 
 
-def test_serve_finds_the_callback() -> None:
-    assert [made.cls for made in middlewares()] == [ProxyMiddleware]
+@pytest.fixture
+def callback(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Serve's callback, whose effect on the process ends with the test."""
+    monkeypatch.setattr(BoundedHttpProtocol, "bounds", EdgeSettings())
+    monkeypatch.setitem(uvicorn.config.HTTP_PROTOCOLS, "auto", "")
+    return middlewares
+
+
+def test_serve_finds_the_callback(callback: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PLUMBLINE_EDGE_MAX_HEADERS", "33")
+    (made,) = callback()
+    assert made.cls is ProxyMiddleware
+    assert made.args[0].max_headers == BoundedHttpProtocol.bounds.max_headers == 33
+
+
+def test_a_faulty_configuration_does_not_end_the_proxy(
+    callback: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PLUMBLINE_EDGE_MAX_HEADERS", "few")
+    (made,) = callback()
+    assert made.args[0] == EdgeSettings()
 
 
 async def test_clients_cannot_set_the_timers_of_the_proxy_nor_an_unreadable_id() -> None:
@@ -66,3 +92,61 @@ async def test_a_lost_ingress_is_a_refusal_in_the_documented_shape() -> None:
 async def test_serves_own_routes_are_left_alone() -> None:
     async with client() as http:
         assert (await http.get("/-/503")).text == "Internal Server Error"
+
+
+async def test_refusals_of_the_proxy_have_the_security_headers() -> None:
+    async with client(hsts_max_age_s=60) as http:
+        headers = (await http.get("/503")).headers
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["strict-transport-security"] == "max-age=60"
+
+
+async def test_large_and_slow_bodies_do_not_reach_the_ingress() -> None:
+    reached: list[str] = []
+
+    async def ingress(scope: Scope, receive: Receive, send: Send) -> None:
+        reached.append(scope["path"])
+
+    async def drip() -> AsyncIterator[bytes]:
+        while True:
+            yield b" "
+            await asyncio.sleep(0.02)
+
+    async with client(ingress, body_timeout_s=0.2) as http:
+        slow = await http.post("/api/chat", content=drip())
+        large = await http.post("/api/chat", content=b" " * 5000)
+    assert [(r.status_code, r.json()["error"]["type"]) for r in (slow, large)] == [
+        (408, "invalid_request"),
+        (413, "invalid_request"),
+    ]
+    assert reached == []
+
+
+async def test_the_body_reaches_the_ingress_whole() -> None:
+    async def echo(scope: Scope, receive: Receive, send: Send) -> None:
+        await Response(await Request(scope, receive).body())(scope, receive, send)
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"a" * 2000
+        yield b"b" * 2000
+
+    async with client(echo) as http:
+        assert (await http.post("/", content=pieces())).content == b"a" * 2000 + b"b" * 2000
+
+
+@pytest.mark.parametrize("ends_by", ["raising", "returning"])
+async def test_a_stream_that_breaks_ends_with_an_error_event(ends_by: str) -> None:
+    async def breaking(scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [(b"content-type", b"text/event-stream; charset=utf-8")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"event: stage\ndata: {}\n\n", "more_body": True})
+        if ends_by == "raising":
+            raise ConnectionError
+
+    async with client(breaking) as http:
+        response = await http.post("/api/chat/stream")
+    first, last, rest = response.text.split("\n\n")
+    assert (response.status_code, first, rest) == (200, "event: stage\ndata: {}", "")
+    name, data = last.split("\n")
+    assert name == "event: error"
+    assert '"type":"overloaded"' in data
