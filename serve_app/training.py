@@ -58,6 +58,7 @@ class TrainingRequest:
     steps: int | None = None
     evaluation: tuple[Path, ...] = ()
     start_from: Path | None = None
+    without_writers: frozenset[str] = frozenset()
     resume: bool = True
 
 
@@ -76,7 +77,8 @@ def train_house_model(request: TrainingRequest, settings: Settings, say: Say) ->
     _refuse_faulty(pack, settings)
     files = {path.stem: load_items(path) for path in request.evaluation}
     scoring = Scoring(profile, pack, files, target_dsn(settings, pack) if files else None)
-    stream = PairStream(pack)
+    stream = PairStream(pack, without_writers=request.without_writers)
+    _refuse_unknown(request.without_writers, stream)
     say(f"training {config.name} from {pack}: {run_length(config)}")
     run = train(
         config,
@@ -220,6 +222,17 @@ def run_config(kind: type[ConfigT], path: Path, minutes: float | None, steps: in
     # What is not given does not end the run: asked for 500 steps, it takes 500 steps however long.
     budget = config.optimization.model_copy(update={"time_budget_s": None, "max_steps": None} | given)
     return config.model_copy(update={"optimization": budget})
+
+
+def _refuse_unknown(writers: frozenset[str], stream: PairStream) -> None:
+    """A misspelt writer would be trained on after all.
+
+    Raises:
+        ConfigurationError: names who is not among the pack's writers.
+    """
+    left_out = stream.synthesizer.library.report.absent
+    if unknown := sorted(writers - left_out):
+        raise ConfigurationError(f"the pack's phrasings have no writer {', '.join(map(repr, unknown))}")
 
 
 def _config(request: TrainingRequest) -> TrainingConfig:

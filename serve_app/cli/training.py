@@ -41,6 +41,10 @@ def train(
         typer.Option("--eval", help="Evaluation file scored at checkpoints and in the model card."),
     ] = None,
     start_from: Annotated[Path | None, typer.Option(help="Folder of an earlier model to go on from.")] = None,
+    without_writer: Annotated[
+        list[str] | None,
+        typer.Option(help="Leave this writer's phrasings out of training; may be given more than once."),
+    ] = None,
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Forget the checkpoint of an interrupted run.")
     ] = False,
@@ -75,6 +79,7 @@ def train(
         "--steps": steps,
         "--eval": evaluation,
         "--start-from": start_from,
+        "--without-writer": without_writer,
         "--fresh": fresh or None,
         "--data": data,
         "--pairs": pairs,
@@ -94,7 +99,17 @@ def train(
         assert data is not None
         _train_adapter(data, config, out, minutes, steps, tuple(evaluation or ()), resume=not fresh)
     else:
-        _train_house(config, domain, out, minutes, steps, tuple(evaluation or ()), start_from, not fresh)
+        _train_house(
+            config,
+            domain,
+            out,
+            minutes,
+            steps,
+            tuple(evaluation or ()),
+            start_from,
+            frozenset(without_writer or ()),
+            not fresh,
+        )
 
 
 # What each way of the command takes, --config apart.
@@ -102,7 +117,16 @@ TAKES = {
     "--lora": {"--data", "--out", "--minutes", "--steps", "--eval", "--fresh"},
     "--export-data": {"--pairs", "--seed"},
     "--merge": {"--out"},
-    "": {"--domain", "--out", "--minutes", "--steps", "--eval", "--start-from", "--fresh"},
+    "": {
+        "--domain",
+        "--out",
+        "--minutes",
+        "--steps",
+        "--eval",
+        "--start-from",
+        "--without-writer",
+        "--fresh",
+    },
 }
 
 
@@ -164,13 +188,16 @@ def _train_house(
     steps: int | None,
     evaluation: tuple[Path, ...],
     start_from: Path | None,
+    without_writers: frozenset[str],
     resume: bool,
 ) -> None:
     from serve_app.evaluation.items import EvaluationFileError
     from serve_app.settings import load_settings
     from serve_app.training import TrainingRequest, train_house_model
 
-    request = TrainingRequest(config, domain, out, minutes, steps, evaluation, start_from, resume)
+    request = TrainingRequest(
+        config, domain, out, minutes, steps, evaluation, start_from, without_writers, resume
+    )
     try:
         result(str(train_house_model(request, load_settings(), note)))
     except EvaluationFileError as error:

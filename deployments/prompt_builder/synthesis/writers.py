@@ -81,6 +81,8 @@ class PhrasingReport:
 
     read: Counter[str] = field(default_factory=Counter)
     left_out: Counter[tuple[str, str]] = field(default_factory=Counter)
+    absent: set[str] = field(default_factory=set)
+    """Writers who were asked to be left out and are in the pack."""
 
 
 class PhrasingLibrary:
@@ -106,7 +108,9 @@ class PhrasingLibrary:
             for line in path.read_text(encoding="utf-8").splitlines():
                 row = json.loads(line)
                 writer = row.get("writer") or path.stem
-                if writer not in without:
+                if writer in without:
+                    self.report.absent.add(writer)
+                else:
                     self._read(writer, row)
 
     def _read(self, writer: str, row: dict[str, object]) -> None:
