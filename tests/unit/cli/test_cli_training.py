@@ -21,7 +21,10 @@ from tests.cli_support import Cli
         (["--export-data", "/nowhere/file"], "cannot be written"),
         (["--lora", "--data", "README.md"], "README.md is wrong in line 1"),
         (["--without-writer", "w99", "--minutes", "0.1"], "no writer 'w99'"),
-        (["--lora", "--data", __file__, "--without-writer", "w1"], "--without-writer does not go with --lora"),
+        (
+            ["--lora", "--data", __file__, "--without-writer", "w1"],
+            "--without-writer does not go with --lora",
+        ),
     ],
 )
 def test_bad_input_ends_with_one_line(cli: Cli, arguments: list[str], reason: str) -> None:

@@ -111,6 +111,8 @@ def interrupted(folder: Path) -> None:
 
 
 def test_ctrl_c_waits_for_the_end_of_a_step() -> None:
+    # Where the tests run in the background, Ctrl-C is ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     done = []
 
     def interrupted_step() -> None:
@@ -118,10 +120,13 @@ def test_ctrl_c_waits_for_the_end_of_a_step() -> None:
             signal.raise_signal(signal.SIGINT)
             done.append("the rest of the step")
 
-    with pytest.raises(KeyboardInterrupt):
-        interrupted_step()
-    assert done
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            interrupted_step()
+        assert done
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_a_checkpoint_of_other_settings_is_refused(tmp_path: Path) -> None:

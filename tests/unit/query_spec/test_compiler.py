@@ -168,7 +168,6 @@ def test_what_several_names_share_is_searched_for_as_said() -> None:
         ("expenses where date in D0", (dates("D0", None, None),), "D0 holds no dates"),
         ("expenses show running(sum(amount))", LINKS, "running needs an order: a date in show, or sort"),
         ("vendors show distinct city sort rating", LINKS, "sorted by something that it does not show"),
-        ("expenses show bucket(amount, amount)", (), "must be plain numbers"),
     ],
 )  # fmt: skip
 def test_what_has_no_meaning_is_refused(spec: str, links: tuple[Link, ...], says: str) -> None:
