@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from serve_app.contracts import Caller, ColumnInfo, FeedbackStatus
+from serve_app.contracts import ColumnInfo, FeedbackStatus
 from serve_app.errors import PlumblineError
 
 # Bodies of the former system; their users are known only by their session.
@@ -52,11 +52,16 @@ class ApiModel(BaseModel):
 class CallerFields(ApiModel):
     """Who asks."""
 
-    user_id: Identifier = Field(description="Who asks; conversations belong to their user")
-    organization_id: Identifier | None = Field(default=None, description="The user's organization")
-
-    def caller(self, policy: str) -> Caller:
-        return Caller(user_id=self.user_id, organization_id=self.organization_id, policy=policy)
+    user_id: Identifier | None = Field(
+        default=None,
+        description="Who asks, where the server asks for no credentials; else the credential says it and "
+        "this is ignored",
+    )
+    organization_id: Identifier | None = Field(
+        default=None,
+        description="The organization asked for; with a credential one of the caller's, whose only one need "
+        "not be named",
+    )
 
 
 class ChatRequest(CallerFields):
@@ -106,7 +111,7 @@ class ClearRequest(CallerFields):
 class SqlRequest(CallerFields):
     """SQL that a person wrote or edited."""
 
-    user_id: Identifier = Field(default=FORMER_USER, description="Who asks")
+    user_id: Identifier | None = Field(default=FORMER_USER, description="Who asks, as elsewhere")
     sql: CleanText = Field(description="One SELECT statement")
 
 

@@ -43,5 +43,13 @@ def build_app(args: AppArgs) -> Application:
     )
 
     return IngressDeployment.bind(
-        plan.service, conversations, prompt_builder, generators, validator, executor, logs
+        plan.service,
+        conversations,
+        prompt_builder,
+        generators,
+        validator,
+        executor,
+        logs,
+        file,
+        plan.data_folder,
     )

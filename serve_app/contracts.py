@@ -26,6 +26,9 @@ class Caller(Message):
     user_id: str = Field(min_length=1, max_length=200)
     organization_id: str | None = Field(default=None, max_length=200)
     policy: str = Field(default="default", description="Name of the validator policy under configs/policies/")
+    credential_id: str | None = Field(
+        default=None, description="Id of the API key that was shown, for the audit log; no secret"
+    )
 
 
 class Question(Message):
@@ -243,6 +246,7 @@ class Prompt(Message):
     )
     schema_fingerprint: str
     schema_cached: bool = Field(default=False, description="The schema was at hand and not asked for")
+    caller: Caller | None = Field(default=None, description="Whose schema it was built from")
 
 
 class Clarification(Message):

@@ -16,8 +16,8 @@ from deployments.prompt_builder.query_spec.errors import CompileError, SpecError
 from deployments.prompt_builder.query_spec.parser import parse
 from deployments.prompt_builder.retrieval import Example, load_examples
 from deployments.prompt_builder.synthesis.schema_file import SCHEMA_FILE, load_schema
-from deployments.sql_validator.policy import Policies
-from deployments.sql_validator.validator import POLICIES_FOLDER, Validator
+from deployments.sql_validator.policy import POLICIES_FOLDER, Policies
+from deployments.sql_validator.validator import Validator
 from serve_app.contracts import Caller, ExecutionRequest, SchemaSnapshot, ValidSql
 from serve_app.errors import PlumblineError
 from serve_app.settings import Settings

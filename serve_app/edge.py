@@ -18,6 +18,8 @@ from serve_app.settings.edge import EdgeSettings
 # Ray Serve's proxy lets clients change its timers with these; the app's own deadline stands.
 PROXY_CONTROLS = frozenset({b"x-request-timeout-seconds", b"x-request-disconnect-disabled"})
 
+UNAUTHENTICATED = 401
+
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,100}")
 
 request_id_var: ContextVar[str] = ContextVar("request_id", default="-")
@@ -38,7 +40,10 @@ def failure(
 ) -> Response:
     """An error of the tree as a response."""
     body = error_response(error, fields, metadata={"request_id": request_id_var.get()}, **more)
-    return json_response(status or error.status, body, error.retry_after_s)
+    response = json_response(status or error.status, body, error.retry_after_s)
+    if response.status_code == UNAUTHENTICATED:
+        response.headers["www-authenticate"] = 'Bearer realm="plumbline"'
+    return response
 
 
 class EdgeMiddleware:

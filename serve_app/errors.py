@@ -3,6 +3,7 @@
 - PlumblineError
   - InvalidRequest            400  the request itself is wrong
   - PermissionDenied          403
+    - Unauthenticated         401  no credential, or none that holds (reported as ``permission_denied``)
   - ConversationNotFound      404
   - ValidationFailed          422  no safe SQL after all repairs (``rule``)
   - ExecutionFailed           422  the database refused or failed the statement
@@ -12,6 +13,7 @@
   - DatabaseUnavailable       503  (reported as ``execution_failed``)
   - StoreUnavailable          503  the conversation store (reported as ``internal_error``)
   - Overloaded                503  (``retry_after_s``)
+    - RateLimited             429  the caller's own limit (reported as ``overloaded``)
   - GenerationTimeout         504
   - ExecutionTimeout          504
   - ConfigurationError        start-up only: every fault at once
@@ -64,6 +66,13 @@ class PermissionDenied(PlumblineError):
     type = "permission_denied"
     status = 403
     default_message = "You do not have access to that data. Ask your administrator if you need it."
+
+
+class Unauthenticated(PermissionDenied):
+    """The request brings no credential, or one that does not hold."""
+
+    status = 401
+    default_message = "This server asks for a credential. Send it as Authorization: Bearer <credential>."
 
 
 class ConversationNotFound(PlumblineError):
@@ -133,6 +142,13 @@ class Overloaded(PlumblineError):
     status = 503
     retryable = True
     default_message = "Too many questions are being answered right now. Please try again in a few seconds."
+
+
+class RateLimited(Overloaded):
+    """The caller has used up what one caller may ask in a minute or a day."""
+
+    status = 429
+    default_message = "You have asked as often as you may for now. Please try again later."
 
 
 class GenerationTimeout(PlumblineError):

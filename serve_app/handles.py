@@ -223,6 +223,6 @@ class ExecutorHandle(StageHandle):
         outcomes: tuple[TrialOutcome, ...] = await self.call("trial", request)
         return outcomes
 
-    async def schema(self, refresh: bool = False) -> SchemaSnapshot:
-        snapshot: SchemaSnapshot = await self.call("schema", refresh)
+    async def schema(self, refresh: bool = False, caller: Caller | None = None) -> SchemaSnapshot:
+        snapshot: SchemaSnapshot = await self.call("schema", refresh, caller)
         return snapshot

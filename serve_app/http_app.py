@@ -1,15 +1,17 @@
 """The HTTP API as a FastAPI app over a ChatService. Knows routes and status codes, nothing else."""
 
 import json
-from typing import Any
+from typing import Annotated, Any, TypeVar
 
-from fastapi import FastAPI, HTTPException, Request
+from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from serve_app.api_models import (
+    FORMER_USER,
+    CallerFields,
     ChatRequest,
     ChatResponse,
     ClearRequest,
@@ -17,9 +19,13 @@ from serve_app.api_models import (
     FeedbackRequest,
     FeedbackResponse,
     HealthResponse,
+    Identifier,
     SqlRequest,
     ValidateResponse,
 )
+from serve_app.auth.identity import Identity
+from serve_app.auth.middleware import IDENTITY, AuthMiddleware
+from serve_app.auth.setup import Gate
 from serve_app.contracts import SchemaSnapshot
 from serve_app.docs_page import add_docs
 from serve_app.edge import EdgeMiddleware, failure, json_response, request_id_var
@@ -34,6 +40,7 @@ DESCRIPTION = (
     "Every response, errors included, has the same shape; `error.type` is stable."
 )
 
+CallerFieldsT = TypeVar("CallerFieldsT", bound=CallerFields)
 Responses = dict[int | str, dict[str, Any]]
 
 # What any call may be refused with, before or instead of its own work.
@@ -46,12 +53,14 @@ EDGE_RESPONSES: Responses = {
 
 ERROR_RESPONSES: Responses = {
     **EDGE_RESPONSES,
+    401: {"model": ChatResponse, "description": "permission_denied: no credential, or none that holds"},
     403: {"model": ChatResponse, "description": "permission_denied"},
     404: {"model": ChatResponse, "description": "conversation_not_found"},
     408: {"model": ChatResponse, "description": "invalid_request: the body came too slowly"},
     413: {"model": ChatResponse, "description": "invalid_request: the body is too large"},
     415: {"model": ChatResponse, "description": "invalid_request: the body is not JSON"},
     422: {"model": ChatResponse, "description": "validation_failed or execution_failed"},
+    429: {"model": ChatResponse, "description": "overloaded: the caller's own limit is used up"},
     502: {"model": ChatResponse, "description": "generation_failed"},
     503: {"model": ChatResponse, "description": "overloaded, model_unavailable or the database is away"},
     504: {"model": ChatResponse, "description": "generation_timeout or execution_timeout"},
@@ -68,8 +77,11 @@ STREAM_RESPONSES: Responses = {
 }
 
 
-def make_app(service: ChatService, echo_request_id: bool = True) -> FastAPI:
-    """The app with all routes that the settings offer; see `EdgeMiddleware` for ``echo_request_id``."""
+def make_app(service: ChatService, echo_request_id: bool = True, gate: Gate | None = None) -> FastAPI:
+    """The app with all routes that the settings offer; see `EdgeMiddleware` for ``echo_request_id``.
+
+    ``gate``: what asks for credentials; the service refuses everyone where it is needed and missing.
+    """
     features = service.config.features
     app = FastAPI(
         title="Plumbline",
@@ -79,7 +91,9 @@ def make_app(service: ChatService, echo_request_id: bool = True) -> FastAPI:
         openapi_url="/openapi.json" if features.docs else None,
         redoc_url=None,
     )
-    _add_edge(app, service, echo_request_id)
+    if service.config.access.mode == "none":
+        _document_user(app)
+    _add_edge(app, service, echo_request_id, gate)
     _add_error_handlers(app, service)
     _add_chat(app, service)
     _add_operations(app, service)
@@ -94,9 +108,11 @@ def make_app(service: ChatService, echo_request_id: bool = True) -> FastAPI:
     return app
 
 
-def _add_edge(app: FastAPI, service: ChatService, echo_request_id: bool) -> None:
+def _add_edge(app: FastAPI, service: ChatService, echo_request_id: bool, gate: Gate | None) -> None:
     """The layers before the routes, the innermost first."""
     limits, edge = service.config.limits, service.config.edge
+    if gate is not None:
+        app.add_middleware(AuthMiddleware, gate=gate)
     app.add_middleware(
         EdgeMiddleware,
         max_body_bytes=limits.max_body_bytes,
@@ -108,16 +124,51 @@ def _add_edge(app: FastAPI, service: ChatService, echo_request_id: bool) -> None
             CORSMiddleware,
             allow_origins=edge.allowed_origins,
             allow_methods=["GET", "POST", "DELETE"],
-            allow_headers=["authorization", "content-type", "x-request-id"],
-            expose_headers=["retry-after", "x-request-id"],
+            allow_headers=["authorization", "content-type", "x-api-key", "x-request-id"],
+            expose_headers=["retry-after", "www-authenticate", "x-request-id"],
         )
     app.add_middleware(SecurityHeadersMiddleware, hsts_max_age_s=edge.hsts_max_age_s)
 
 
+def _document_user(app: FastAPI) -> None:
+    """Have the OpenAPI document say that bodies must name their user, as without credentials they must."""
+    plain = app.openapi
+
+    def with_user() -> dict[str, Any]:
+        document = plain()
+        for model in (ChatRequest, ClearRequest, FeedbackRequest):
+            body = document["components"]["schemas"].get(model.__name__)
+            if body is not None and "user_id" not in body["required"]:
+                body["required"].append("user_id")
+                field = body["properties"]["user_id"]
+                text = next(kind for kind in field.pop("anyOf") if kind["type"] == "string")
+                field.update(text)
+        return document
+
+    app.openapi = with_user  # type: ignore[method-assign]
+
+
+def _identity(request: Request) -> Identity | None:
+    identity: Identity | None = getattr(request.state, IDENTITY, None)
+    return identity
+
+
+Known = Annotated[Identity | None, Depends(_identity)]
+
+
+def _named(fields: CallerFieldsT, service: ChatService) -> CallerFieldsT:
+    """The body, which must say who asks where nothing else does."""
+    if fields.user_id is None and service.config.access.mode == "none":
+        kind = "string_type" if "user_id" in fields.model_fields_set else "missing"
+        fault = {"type": kind, "loc": ("body", "user_id"), "msg": "Field required"}
+        raise RequestValidationError([fault])
+    return fields
+
+
 def _add_chat(app: FastAPI, service: ChatService) -> None:
-    async def chat(request: ChatRequest) -> Response:
+    async def chat(request: ChatRequest, identity: Known) -> Response:
         """Answer one question."""
-        reply = await service.chat(request, request_id_var.get())
+        reply = await service.chat(_named(request, service), request_id_var.get(), identity)
         return json_response(reply.status, reply.body, reply.retry_after_s)
 
     paths = ["/api/chat", "/chat"] if service.config.features.former_api else ["/api/chat"]
@@ -127,16 +178,17 @@ def _add_chat(app: FastAPI, service: ChatService) -> None:
         )
 
     @app.post("/api/chat/clear", responses=ERROR_RESPONSES)
-    async def clear(request: ClearRequest) -> ClearResponse:
+    async def clear(request: ClearRequest, identity: Known) -> ClearResponse:
         """Forget a conversation."""
-        return ClearResponse(success=True, conversation_id=await service.clear(request))
+        cleared = await service.clear(_named(request, service), identity)
+        return ClearResponse(success=True, conversation_id=cleared)
 
 
 def _add_stream(app: FastAPI, service: ChatService) -> None:
     @app.post("/api/chat/stream", responses=STREAM_RESPONSES, response_class=StreamingResponse)
-    async def stream(request: ChatRequest) -> Response:
+    async def stream(request: ChatRequest, identity: Known) -> Response:
         """Answer one question as server-sent events: stage, token, sql, rows, then done or error."""
-        pairs = service.chat_events(request, request_id_var.get())
+        pairs = service.chat_events(_named(request, service), request_id_var.get(), identity)
         # Whatever fails before the first event still gets its own status: a stream cannot take back its 200.
         try:
             first = await anext(pairs)
@@ -148,22 +200,22 @@ def _add_stream(app: FastAPI, service: ChatService) -> None:
 
 def _add_sql(app: FastAPI, service: ChatService) -> None:
     @app.post("/api/sql/validate", responses=ERROR_RESPONSES)
-    async def validate(request: SqlRequest) -> ValidateResponse:
+    async def validate(request: SqlRequest, identity: Known) -> ValidateResponse:
         """The validator's verdict; nothing is run."""
-        return await service.validate(request)
+        return await service.validate(request, identity)
 
     @app.post("/api/sql/run", response_model=ChatResponse, responses=ERROR_RESPONSES)
-    async def run(request: SqlRequest) -> Response:
+    async def run(request: SqlRequest, identity: Known) -> Response:
         """Run a statement under exactly the checks that generated ones pass."""
-        reply = await service.run_sql(request, request_id_var.get())
+        reply = await service.run_sql(request, request_id_var.get(), identity)
         return json_response(reply.status, reply.body, reply.retry_after_s)
 
 
 def _add_feedback(app: FastAPI, service: ChatService) -> None:
     @app.post("/api/feedback", responses=ERROR_RESPONSES)
-    async def feedback(request: FeedbackRequest) -> FeedbackResponse:
+    async def feedback(request: FeedbackRequest, identity: Known) -> FeedbackResponse:
         """Say whether an answer was right; a right pair of question and statement can answer others."""
-        return await service.feedback(request, request_id_var.get())
+        return await service.feedback(_named(request, service), request_id_var.get(), identity)
 
 
 def _add_operations(app: FastAPI, service: ChatService) -> None:
@@ -182,15 +234,18 @@ def _add_operations(app: FastAPI, service: ChatService) -> None:
         report = await service.health()
         return JSONResponse(report.model_dump(), 200 if report.status == "ok" else 503)
 
-    @app.get("/api/metrics", responses=EDGE_RESPONSES)
+    @app.get("/api/metrics", responses=ERROR_RESPONSES)
     async def metrics() -> dict[str, Any]:
         """Rate, latency, errors, retries and memory of this ingress replica."""
         return service.metrics()
 
     @app.get("/api/schema", responses=ERROR_RESPONSES)
-    async def schema(refresh: bool = False) -> SchemaSnapshot:
-        """The tables and columns that the assistant may see."""
-        return await service.schema(refresh)
+    async def schema(
+        identity: Known, refresh: bool = False, organization_id: Identifier | None = None
+    ) -> SchemaSnapshot:
+        """The tables, columns and values that the assistant may see when the caller asks."""
+        fields = CallerFields(user_id=FORMER_USER, organization_id=organization_id)
+        return await service.schema(refresh, service.caller(fields, identity))
 
 
 def _add_error_handlers(app: FastAPI, service: ChatService) -> None:

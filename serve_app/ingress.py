@@ -1,12 +1,18 @@
 """The HTTP ingress deployment: the FastAPI app over handles of the five stages."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+import ray
 from fastapi import FastAPI
 from ray import serve
+from ray.serve.context import _get_global_client
 from ray.serve.handle import DeploymentHandle
 
+from serve_app.audit.log import AuditLog, open_log
+from serve_app.audit.records import Auditor
+from serve_app.auth.setup import make_gate
 from serve_app.engines import one_generator
 from serve_app.handles import (
     ConversationsHandle,
@@ -17,11 +23,13 @@ from serve_app.handles import (
 )
 from serve_app.http_app import make_app
 from serve_app.logging import configure_logging
+from serve_app.loopback import refuse_open_port
 from serve_app.metrics import Figures
 from serve_app.pipeline import Stages
 from serve_app.ray_metrics import RayRecorder
 from serve_app.service import ChatService, ServiceConfig
 from serve_app.serving import DEPLOYMENT_DEFAULTS
+from serve_app.settings import load_settings
 from serve_app.settings.tree import LoggingSettings
 
 
@@ -37,8 +45,15 @@ class Ingress:
         validator: "DeploymentHandle[Any]",
         executor: "DeploymentHandle[Any]",
         logs: LoggingSettings,
+        settings_file: Path | None,
+        data_folder: Path,
     ) -> None:
         configure_logging(logs.level, logs.file, "Ingress")
+        # Secrets are not bound: this process reads them itself.
+        settings = load_settings(file=settings_file)
+        refuse_open_port(served_host(), config.access.mode)
+        self._gate = make_gate(settings.auth, data_folder)
+        self._audit = open_log(settings.audit, data_folder)
         builder = PromptBuilderHandle(prompt_builder)
         stages = Stages(
             ConversationsHandle(conversations),
@@ -48,12 +63,25 @@ class Ingress:
             ExecutorHandle(executor),
             direct=builder if config.pipeline.direct_confidence <= 1 else None,
         )
-        self._service = ChatService(stages, config, Figures(RayRecorder()))
+        self._service = ChatService(stages, config, Figures(RayRecorder()), auditor=Auditor(self._audit))
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         """The hook by which Serve asks for the app once the replica is made."""
         # Serve's own proxy echoes the request's id; twice would be one too many.
-        return make_app(self._service, echo_request_id=False)
+        return make_app(self._service, echo_request_id=False, gate=self._gate)
+
+    def __del__(self) -> None:
+        # A start that failed has none.
+        audit: AuditLog | None = getattr(self, "_audit", None)
+        if audit is not None:
+            audit.close()
+
+
+def served_host() -> str:
+    """The address that Serve's proxy listens on; the loopback interface where there is no Serve."""
+    # Asking would start a Ray where there is none.
+    client = _get_global_client(raise_if_no_controller_running=False) if ray.is_initialized() else None
+    return str(client.http_config.host) if client is not None else "127.0.0.1"
 
 
 # Health and metrics must get through while questions wait, so Serve's own limit stands above the admission's.

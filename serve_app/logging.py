@@ -10,6 +10,7 @@ from typing import Any
 from pythonjsonlogger.json import JsonFormatter
 
 from serve_app.contracts import Caller
+from serve_app.errors import PlumblineError
 
 LOGGER = "plumbline"
 
@@ -69,5 +70,19 @@ def log_error(
             "question": question,
             "conversation_id": conversation_id,
             **more,
+        },
+    )
+
+
+def log_refusal(error: PlumblineError, request_id: str, path: str) -> None:
+    """One line without a stack trace: a credential or a limit that did not hold is no fault of the server."""
+    logging.getLogger(LOGGER).warning(
+        "refused",
+        extra={
+            "request_id": request_id,
+            "error_type": error.type,
+            "status": error.status,
+            "error_detail": error.detail,
+            "path": path[:200],
         },
     )

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from deployments.generator.model_profile import ModelProfile, load_profile
 from deployments.prompt_builder.config import PromptConfig
 from deployments.prompt_builder.domain import DomainPack, load_domain
+from serve_app.auth.identity import Access
 from serve_app.confidence import load_calibration
 from serve_app.contracts import SamplingParams, SemanticType
 from serve_app.errors import ConfigurationError
@@ -192,7 +193,11 @@ def _service(settings: Settings, engines: tuple[EnginePlan, ...]) -> ServiceConf
         edge=settings.edge,
         features=settings.features,
         feedback=settings.feedback,
-        policy=settings.policy.name,
+        access=Access(
+            mode=settings.auth.mode,
+            policy=settings.policy.name,
+            require_organization=settings.auth.require_organization,
+        ),
         model_enabled=settings.model.enabled,
         time_zone=settings.executor.time_zone,
     )

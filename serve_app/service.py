@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from serve_app.admission import Admission
 from serve_app.api_models import (
+    CallerFields,
     ChatRequest,
     ChatResponse,
     ClearRequest,
@@ -27,6 +28,8 @@ from serve_app.api_models import (
     error_response,
     unique_names,
 )
+from serve_app.audit.records import Auditor
+from serve_app.auth.identity import Access, Identity
 from serve_app.contracts import (
     Caller,
     ExecutionRequest,
@@ -37,7 +40,14 @@ from serve_app.contracts import (
     StageHealth,
     ValidSql,
 )
-from serve_app.errors import ConversationNotFound, InvalidRequest, ModelUnavailable, PlumblineError
+from serve_app.edge import request_id_var
+from serve_app.errors import (
+    ConversationNotFound,
+    InvalidRequest,
+    ModelUnavailable,
+    PermissionDenied,
+    PlumblineError,
+)
 from serve_app.events import Answer, DoneEvent, Event, RowsEvent, SqlEvent, StageEvent, TokenEvent
 from serve_app.feedback import accepted_statement, answered_exchange, feedback_record, make_feedback
 from serve_app.logging import log_error
@@ -64,7 +74,7 @@ class ServiceConfig(BaseModel):
     edge: EdgeSettings = EdgeSettings()
     features: FeatureSettings = FeatureSettings()
     feedback: FeedbackSettings = FeedbackSettings()
-    policy: str = "default"
+    access: Access = Access()
     model_enabled: bool = True
     time_zone: str = Field(default="UTC", description="Time zone of 'today'; the database's must be the same")
 
@@ -95,6 +105,7 @@ class ChatService:
         config: ServiceConfig,
         figures: Figures,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        auditor: Auditor | None = None,
     ) -> None:
         limits = config.limits
         self._stages = stages
@@ -106,28 +117,37 @@ class ChatService:
         # Whoever waits longer for a place has too little of the deadline left for an answer.
         self._patience_s = config.pipeline.request_timeout_s / 2
         self._clock = clock
+        self._auditor = auditor or Auditor()
         self._zone = ZoneInfo(config.time_zone)
 
-    async def chat(self, request: ChatRequest, request_id: str) -> Reply:
-        """Answer one question; every failure of the error tree becomes a reply in the documented shape."""
-        trace = Trace(self._question(request, request_id))
+    async def chat(self, request: ChatRequest, request_id: str, identity: Identity | None = None) -> Reply:
+        """Answer one question; a failure on the way becomes a reply in the documented shape.
+
+        Raises:
+            PermissionDenied, InvalidRequest: the request is not the caller's to make.
+        """
+        trace = Trace(self._question(request, request_id, identity))
         try:
             self._check(request)
             async with self.admission.place(self._patience_s):
                 finished = await answer(trace.question, self._stages, self.config.pipeline, trace)
         except Exception as error:
             return self._failed(error, trace)
+        finally:
+            self._auditor.question(trace)
         self.figures.question(trace, None)
         return Reply(200, answered(finished, trace))
 
-    async def chat_events(self, request: ChatRequest, request_id: str) -> AsyncIterator[tuple[str, str]]:
+    async def chat_events(
+        self, request: ChatRequest, request_id: str, identity: Identity | None = None
+    ) -> AsyncIterator[tuple[str, str]]:
         """`chat` as (event name, JSON) pairs.
 
         Raises:
             StreamRefused: it failed before the first pair, so that it can still become an HTTP status; later
                 failures come as an ``error`` event.
         """
-        trace = Trace(self._question(request, request_id))
+        trace = Trace(self._question(request, request_id, identity))
         started = False
         try:
             self._check(request)
@@ -151,30 +171,33 @@ class ChatService:
                 raise StreamRefused(reply) from error
             yield "error", reply.body.model_dump_json()
             return
+        finally:
+            self._auditor.question(trace)
         self.figures.question(trace, None)
 
     def _events(self, trace: Trace) -> Any:
         return answer_events(trace.question, self._stages, self.config.pipeline, trace)
 
-    async def clear(self, request: ClearRequest) -> str:
-        caller = request.caller(self.config.policy)
+    async def clear(self, request: ClearRequest, identity: Identity | None = None) -> str:
+        caller = self.caller(request, identity)
         await self._stages.conversations.clear(request.conversation_id, caller)
         return request.conversation_id
 
-    async def schema(self, refresh: bool) -> SchemaSnapshot:
-        return await self._stages.executor.schema(refresh)
+    async def schema(self, refresh: bool, caller: Caller) -> SchemaSnapshot:
+        """What the caller may see."""
+        return await self._stages.executor.schema(refresh, caller)
 
-    async def validate(self, request: SqlRequest) -> ValidateResponse:
-        verdict = await self._stages.validator.validate(request.sql, request.caller(self.config.policy))
+    async def validate(self, request: SqlRequest, identity: Identity | None = None) -> ValidateResponse:
+        verdict = await self._stages.validator.validate(request.sql, self.caller(request, identity))
         if isinstance(verdict, RejectedSql):
             return ValidateResponse(accepted=False, violations=[v.model_dump() for v in verdict.violations])
         return ValidateResponse(
             accepted=True, sql=verdict.sql, tables=list(verdict.tables), row_cap=verdict.row_cap
         )
 
-    async def run_sql(self, request: SqlRequest, request_id: str) -> Reply:
+    async def run_sql(self, request: SqlRequest, request_id: str, identity: Identity | None = None) -> Reply:
         """Check and run a person's SQL, exactly as the model's is."""
-        caller = request.caller(self.config.policy)
+        caller = self.caller(request, identity)
         trace = Trace(Question(text=request.sql, caller=caller, request_id=request_id, asked_at=self._now()))
         violations: list[dict[str, Any]] = []
         try:
@@ -184,8 +207,7 @@ class ChatService:
         except Exception as error:
             return self._failed(error, trace, is_question=False, violations=violations)
         finally:
-            # Not "query": that is one line for each question.
-            _log.info("sql", extra=trace.query_record())
+            self._note_statement(trace)
         body = ChatResponse(
             success=True,
             data=result_data(result),
@@ -218,7 +240,9 @@ class ChatService:
         trace.note_result(result)
         return verdict, result
 
-    async def feedback(self, request: FeedbackRequest, request_id: str) -> FeedbackResponse:
+    async def feedback(
+        self, request: FeedbackRequest, request_id: str, identity: Identity | None = None
+    ) -> FeedbackResponse:
         """Keep a user's word on an answer of theirs.
 
         A corrected statement is kept only if it passes the checks and runs.
@@ -227,7 +251,7 @@ class ChatService:
             InvalidRequest: no such exchange, or the parts of the request contradict each other.
             ConversationNotFound, ValidationFailed, ExecutionFailed, StoreUnavailable.
         """
-        caller = request.caller(self.config.policy)
+        caller = self.caller(request, identity)
         found = await answered_exchange(self._stages.conversations, request, caller)
         statement: ValidSql | None = None
         if request.sql is not None:
@@ -240,6 +264,7 @@ class ChatService:
         )
         await self._stages.conversations.give_feedback(kept)
         _log.info("feedback", extra={"request_id": request_id, **feedback_record(kept)})
+        self._auditor.feedback(kept, request_id)
         return FeedbackResponse(success=True, feedback_id=kept.id, status=kept.status, sql=kept.sql)
 
     async def _checked_by_running(self, trace: Trace) -> ValidSql:
@@ -253,8 +278,13 @@ class ChatService:
             trace.outcome = error.type
             raise
         finally:
-            _log.info("sql", extra=trace.query_record())
+            self._note_statement(trace)
         return verdict
+
+    def _note_statement(self, trace: Trace) -> None:
+        # Not "query": that is one line for each question.
+        _log.info("sql", extra=trace.query_record())
+        self._auditor.statement(trace)
 
     async def health(self) -> HealthResponse:
         """Ask every stage how it is, at the same time."""
@@ -268,13 +298,28 @@ class ChatService:
         load = {"active": self.admission.active, "waiting": self.admission.waiting}
         return {**self.figures.report(), "questions": load}
 
+    def caller(self, fields: CallerFields, identity: Identity | None) -> Caller:
+        """Who asks: by the credential, or by the body where no credentials are asked for.
+
+        Raises:
+            Unauthenticated, PermissionDenied, InvalidRequest: see `Access.caller`.
+        """
+        try:
+            return self.config.access.caller(identity, fields.user_id, fields.organization_id)
+        except PermissionDenied:
+            if identity is not None:
+                self._auditor.denied(
+                    identity.user_id, identity.credential_id, fields.organization_id, request_id_var.get()
+                )
+            raise
+
     def _now(self) -> datetime:
         return self._clock().astimezone(self._zone)
 
-    def _question(self, request: ChatRequest, request_id: str) -> Question:
+    def _question(self, request: ChatRequest, request_id: str, identity: Identity | None) -> Question:
         return Question(
             text=request.query,
-            caller=request.caller(self.config.policy),
+            caller=self.caller(request, identity),
             request_id=request_id,
             conversation_id=request.conversation_id,
             asked_at=self._now(),

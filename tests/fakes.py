@@ -329,7 +329,7 @@ class FakeExecutor:
             result=None if result.truncated else result,
         )
 
-    async def schema(self, refresh: bool = False) -> SchemaSnapshot:
+    async def schema(self, refresh: bool = False, caller: Caller | None = None) -> SchemaSnapshot:
         table = Table(name="t", columns=(Column(name="n", type="integer", nullable=False),))
         return SchemaSnapshot(tables=(table,), fingerprint="f", taken_at=ASKED_AT)
 

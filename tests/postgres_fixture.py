@@ -49,6 +49,7 @@ def clinic_database(sample_database: EmbeddedDatabase) -> str:
     return urlunsplit(reader._replace(path="/clinic"))
 
 
+EVERY_ROW = Path(__file__).parent / "data" / "sql_safety" / "every_row.sql"
 TESTBED = Path(__file__).parent / "data" / "sql_safety" / "testbed.sql"
 # What a database of one's own gives to everyone unless somebody took it away, as the sample database does.
 ORDINARY_DEFAULTS = """
@@ -68,7 +69,14 @@ def testbed() -> Iterator[EmbeddedDatabase]:
     server = EmbeddedPostgres(folder)
     try:
         database = server.start()
-        asyncio.run(_execute(database.admin_dsn, ORDINARY_DEFAULTS + TESTBED.read_text(encoding="utf-8")))
+        asyncio.run(
+            _execute(
+                database.admin_dsn,
+                ORDINARY_DEFAULTS
+                + TESTBED.read_text(encoding="utf-8")
+                + EVERY_ROW.read_text(encoding="utf-8"),
+            )
+        )
         yield database
     finally:
         server.stop()

@@ -1,15 +1,35 @@
 """What an operator can set about the execution of SQL and the reading of the schema."""
 
+import json
 from typing import Annotated
 from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+ORGANIZATION_PLACE = "{organization}"
 
 
 def known_time_zone(name: str) -> str:
     if name not in available_timezones():
         raise ValueError(f"unknown time zone {name!r}; use a name like UTC or America/Denver")
     return name
+
+
+def role_list(value: object) -> object:
+    """A mapping from its JSON text, as the environment gives it; a template must have a place for the id."""
+    if not isinstance(value, str):
+        return value
+    text = value.strip()
+    if text.startswith("{") and not text.startswith(ORGANIZATION_PLACE):
+        try:
+            return json.loads(text)
+        except ValueError:
+            raise ValueError('allowed: a JSON object such as {"acme": "role_of_acme"}') from None
+    if ORGANIZATION_PLACE not in text:
+        raise ValueError(
+            f"allowed: a role name with {ORGANIZATION_PLACE} in it, or a mapping of ids to roles"
+        )
+    return text
 
 
 class IntrospectionConfig(BaseModel):
@@ -40,6 +60,12 @@ class IntrospectionConfig(BaseModel):
     )
     value_length_cap: int = Field(
         default=120, ge=1, description="Longer values, in characters, are not kept: they name nothing"
+    )
+    secured_table_rows: int = Field(
+        default=50_000,
+        ge=0,
+        description="Rows read for the values of a text column under row-level security, which hides the "
+        "planner's statistics",
     )
     statement_timeout_s: float = Field(
         default=10.0, gt=0.0, description="Time limit of each catalog query and value query"
@@ -108,6 +134,17 @@ class ExecutorConfig(BaseModel):
     )
     time_zone: Annotated[str, AfterValidator(known_time_zone)] = Field(
         default="UTC", description="Time zone of CURRENT_DATE and of instants shown"
+    )
+    organization_roles: Annotated[str | dict[str, str] | None, BeforeValidator(role_list)] = Field(
+        default=None,
+        description="Login role of each organization: a name with {organization} in it, or a mapping of ids "
+        "to roles; unset: the embedded database's own, else one role for all",
+    )
+    organization_pools: int = Field(
+        default=16,
+        ge=1,
+        le=1000,
+        description="Organizations whose connections are kept open at the same time",
     )
     introspection: IntrospectionConfig = Field(
         default=IntrospectionConfig(), description="What is read of the schema and its values"

@@ -7,7 +7,10 @@ from ray import serve
 from deployments.executor.config import ExecutorConfig
 from deployments.executor.embedded import EmbeddedPostgres
 from deployments.executor.executor import SqlExecutor
+from deployments.executor.organizations import AccessRules, logins
+from deployments.sql_validator.policy import POLICIES_FOLDER, Policies
 from serve_app.contracts import (
+    Caller,
     ExecutionRequest,
     ExecutionResult,
     SchemaSnapshot,
@@ -17,6 +20,7 @@ from serve_app.contracts import (
     TrialRequest,
 )
 from serve_app.logging import configure_logging
+from serve_app.paths import resolve
 from serve_app.serving import DEPLOYMENT_DEFAULTS
 from serve_app.settings import load_settings
 from serve_app.settings.tree import LoggingSettings
@@ -39,13 +43,18 @@ class Executor:
         logs: LoggingSettings,
     ) -> None:
         configure_logging(logs.level, logs.file, "Executor")
-        given = load_settings(file=settings_file).database.dsn()
-        if given is not None:
-            dsn = given.get_secret_value()
-        else:
-            server = EmbeddedPostgres(data_folder / DATABASE_FOLDER)
-            dsn = server.start().dsn
-        self._core = SqlExecutor(dsn, config, semantics)
+        settings = load_settings(file=settings_file)
+        given = settings.database.dsn()
+        embedded = None if given is not None else EmbeddedPostgres(data_folder / DATABASE_FOLDER).start()
+        dsn = embedded.dsn if embedded is not None else given.get_secret_value() if given is not None else ""
+        passfile = settings.database.organization_passfile
+        rules = AccessRules(
+            logins(dsn, embedded.organization_dsns if embedded else None, config.organization_roles),
+            strict=settings.auth.mode != "none",
+            passfile=resolve(passfile) if passfile else None,
+            policies=Policies.load(POLICIES_FOLDER),
+        )
+        self._core = SqlExecutor(dsn, config, semantics, rules)
 
     async def run(self, request: ExecutionRequest) -> ExecutionResult:
         return await self._core.run(request)
@@ -53,8 +62,8 @@ class Executor:
     async def trial(self, request: TrialRequest) -> tuple[TrialOutcome, ...]:
         return await self._core.trial(request)
 
-    async def schema(self, refresh: bool = False) -> SchemaSnapshot:
-        return await self._core.schema(refresh)
+    async def schema(self, refresh: bool = False, caller: Caller | None = None) -> SchemaSnapshot:
+        return await self._core.schema(refresh, caller)
 
     async def health(self) -> StageHealth:
         return await self._core.health()

@@ -13,9 +13,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
@@ -29,6 +29,7 @@ from deployments.executor.engine_files import (
     socket_folder,
 )
 from deployments.executor.sample_database import SampleFiles, load_sample_database
+from deployments.executor.sample_organizations import role_of
 from serve_app.errors import DatabaseUnavailable
 from serve_app.paths import PROJECT_ROOT
 
@@ -72,11 +73,15 @@ class EmbeddedPostgresConfig(BaseModel):
 
 @dataclass(frozen=True, repr=False)
 class EmbeddedDatabase:
-    """A running server: ``dsn`` logs in the SELECT-only role, ``admin_dsn`` the superuser (for set-up)."""
+    """A running server: ``dsn`` logs in the SELECT-only role, ``admin_dsn`` the superuser (for set-up).
+
+    ``organization_dsns`` log in the SELECT-only role of one organization each, by its id.
+    """
 
     dsn: str
     admin_dsn: str
     port: int
+    organization_dsns: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def __repr__(self) -> str:
         return f"EmbeddedDatabase(port={self.port})"
@@ -110,15 +115,15 @@ class EmbeddedPostgres:
             if not (cluster / "data" / "PG_VERSION").exists():
                 self._initialize(cluster, programs)
             port = self._running_port(cluster) or self._start_server(cluster, programs)
-            database = self._database(port)
-            load_sample_database(
+            organizations = load_sample_database(
                 self._url(SUPERUSER, self._password("superuser"), port, "postgres"),
                 database_name=DATABASE_NAME,
                 files=self._sample,
                 reader_role=READER_ROLE,
-                reader_password=self._password("reader"),
+                reader_password=self._role_password(READER_ROLE),
+                organization_password=self._role_password,
             )
-            return database
+            return self._database(port, organizations)
 
     def stop(self) -> None:
         """Stop the server cleanly, ending open sessions; nothing happens if it does not run."""
@@ -159,14 +164,21 @@ class EmbeddedPostgres:
             partial.rename(path)
         return path.read_text().strip()
 
+    def _role_password(self, role: str) -> str:
+        return self._password("reader" if role == READER_ROLE else role)
+
     def _url(self, user: str, password: str, port: int, database: str) -> str:
         return f"postgresql://{user}:{quote(password, safe='')}@{LOOPBACK}:{port}/{database}"
 
-    def _database(self, port: int) -> EmbeddedDatabase:
+    def _database(self, port: int, organizations: tuple[str, ...]) -> EmbeddedDatabase:
+        def dsn_of(role: str) -> str:
+            return self._url(role, self._role_password(role), port, DATABASE_NAME)
+
         return EmbeddedDatabase(
-            dsn=self._url(READER_ROLE, self._password("reader"), port, DATABASE_NAME),
+            dsn=dsn_of(READER_ROLE),
             admin_dsn=self._url(SUPERUSER, self._password("superuser"), port, DATABASE_NAME),
             port=port,
+            organization_dsns={organization: dsn_of(role_of(organization)) for organization in organizations},
         )
 
     def _initialize(self, cluster: Path, programs: Path) -> None:

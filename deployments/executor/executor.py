@@ -14,11 +14,13 @@ from deployments.executor.failures import NOT_SQL, TOO_LARGE, as_plumbline_error
 from deployments.executor.formatting import column_infos
 from deployments.executor.gate import check_plan
 from deployments.executor.introspection import read_schema, read_statistics
-from deployments.executor.metering import Meter, ResultTooWide, meter_of
+from deployments.executor.metering import ResultTooWide, meter_of
+from deployments.executor.organizations import Access, Accesses, AccessRules, ReaderOnly
 from deployments.executor.pool import ConnectionPool, PooledConnection, milliseconds
 from deployments.executor.row_collector import RowCollector
 from deployments.executor.schema_cache import SchemaCache
 from serve_app.contracts import (
+    Caller,
     ColumnStatistics,
     ExecutionRequest,
     ExecutionResult,
@@ -72,14 +74,20 @@ class SqlExecutor:
         dsn: str,
         config: ExecutorConfig | None = None,
         semantics: Mapping[str, SemanticType] | None = None,
+        access: AccessRules | None = None,
     ) -> None:
-        """``semantics`` maps column names to what they mean (domain pack). Nothing is connected yet."""
+        """``semantics`` maps column names to what they mean (domain pack). Nothing is connected yet.
+
+        ``access`` says whose login and which policy a caller has; without it all read as the DSN's role.
+        """
         self._config = config or ExecutorConfig()
         self._semantics = {name.lower(): meaning for name, meaning in (semantics or {}).items()}
-        self._pool = ConnectionPool(dsn, self._config)
+        self._rules = access or AccessRules(ReaderOnly(dsn))
+        self._accesses = Accesses(
+            self._rules.login, self._make_access, self._config.organization_pools, self._rules.strict
+        )
         self._slots = asyncio.Semaphore(self._config.max_concurrent_queries)
         self._queries = 0
-        self._schema = SchemaCache(self._read_schema, self._config.introspection.schema_cache_ttl_s)
 
     async def run(self, request: ExecutionRequest) -> ExecutionResult:
         """Run one accepted statement; cancelling the call cancels the statement on the server.
@@ -90,7 +98,7 @@ class SqlExecutor:
         """
         timeout_s = min(request.timeout_s, self._config.statement_timeout_s)
         async with self._slot(min(request.timeout_s, self._config.max_wait_s)):
-            return await self._run(request.statement, timeout_s)
+            return await self._run(self._pool_of(request.caller), request.statement, timeout_s)
 
     async def trial(self, request: TrialRequest) -> tuple[TrialOutcome, ...]:
         """Run statements on one connection, one after the other under the small limits; an outcome for each.
@@ -101,18 +109,26 @@ class SqlExecutor:
         timeout_s = min(request.timeout_s, self._config.statement_timeout_s)
         async with self._slot(min(request.timeout_s, self._config.max_wait_s)):
             try:
-                async with self._deadline(timeout_s), self._pool.transaction(timeout_s) as connection:
-                    return await self._trials(connection, request.statements, timeout_s)
+                pool = self._pool_of(request.caller)
+                async with self._deadline(timeout_s), pool.transaction(timeout_s) as connection:
+                    return await self._trials(pool, connection, request.statements, timeout_s)
             except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
                 raise as_plumbline_error(error) from error
 
-    async def schema(self, refresh: bool = False) -> SchemaSnapshot:
+    async def schema(self, refresh: bool = False, caller: Caller | None = None) -> SchemaSnapshot:
         """What the login role may see, at most ``schema_cache_ttl_s`` old.
+
+        With a caller: what that caller may see, which is less by the columns that the policy denies and the
+        values of other organizations. Without one the answer is for checks, never for anyone's eyes.
 
         Raises:
             DatabaseUnavailable, ExecutionTimeout.
+            PermissionDenied: the caller's organization has no login, or the policy is unknown.
         """
-        return await self._schema.get(refresh)
+        if caller is None:
+            return await self._accesses.reader.schema.get(refresh)
+        snapshot = await self._accesses.of(caller.organization_id).schema.get(refresh)
+        return self._rules.visible(snapshot, caller.policy)
 
     async def statistics(self) -> dict[tuple[str, str], ColumnStatistics]:
         """(table, column) -> what the planner and the constraints know of its values.
@@ -123,7 +139,7 @@ class SqlExecutor:
         config = self._config.introspection
         schema = await self.schema()
         try:
-            async with self._pool.transaction(config.statement_timeout_s) as connection:
+            async with self._accesses.reader.pool.transaction(config.statement_timeout_s) as connection:
                 return await read_statistics(connection, schema, config)
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
             raise as_plumbline_error(error) from error
@@ -133,7 +149,9 @@ class SqlExecutor:
         try:
             async with asyncio.timeout(self._config.connect_timeout_s + DEADLINE_MARGIN_S):
                 started = time.monotonic()
-                async with self._pool.transaction(self._config.connect_timeout_s) as connection:
+                async with self._accesses.reader.pool.transaction(
+                    self._config.connect_timeout_s
+                ) as connection:
                     await connection.fetchval("SELECT 1")
             figures["round_trip_ms"] = round((time.monotonic() - started) * 1000, 3)
         except (PlumblineError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
@@ -148,7 +166,7 @@ class SqlExecutor:
         )
 
     async def close(self) -> None:
-        await self._pool.close()
+        await self._accesses.close()
 
     @contextlib.asynccontextmanager
     async def _slot(self, wait_s: float) -> AsyncIterator[None]:
@@ -176,22 +194,37 @@ class SqlExecutor:
         return asyncio.timeout(self._config.connect_timeout_s + timeout_s + DEADLINE_MARGIN_S)
 
     def _figures(self) -> dict[str, float | int | str | bool | None]:
-        return {**self._pool.figures(), "schema_age_s": self._schema.age_s()}
+        reader = self._accesses.reader
+        figures = [access.pool.figures() for access in self._accesses.all()]
+        summed = {name: sum(f[name] for f in figures) for name in figures[0]}
+        return {**summed, "schema_age_s": reader.schema.age_s(), "organizations_open": len(figures) - 1}
 
-    async def _read_schema(self) -> SchemaSnapshot:
+    def _pool_of(self, caller: Caller) -> ConnectionPool:
+        """Connections of the caller's organization; raises PermissionDenied if it has no login."""
+        return self._accesses.of(caller.organization_id).pool
+
+    def _make_access(self, dsn: str, is_organization: bool) -> Access:
+        pool = ConnectionPool(dsn, self._config, self._rules.passfile, is_organization)
+
+        async def read() -> SchemaSnapshot:
+            return await self._read_schema(pool)
+
+        return Access(pool, SchemaCache(read, self._config.introspection.schema_cache_ttl_s))
+
+    async def _read_schema(self, pool: ConnectionPool) -> SchemaSnapshot:
         config = self._config.introspection
         try:
-            async with self._pool.transaction(config.statement_timeout_s) as connection:
+            async with pool.transaction(config.statement_timeout_s) as connection:
                 return await read_schema(connection, config)
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
             raise as_plumbline_error(error) from error
 
-    async def _run(self, statement: ValidSql, timeout_s: float) -> ExecutionResult:
+    async def _run(self, pool: ConnectionPool, statement: ValidSql, timeout_s: float) -> ExecutionResult:
         started = time.monotonic()
         collector = RowCollector(self._config.display_rows, self._config.max_result_bytes)
         total = None
         try:
-            async with self._deadline(timeout_s), self._pool.transaction(timeout_s) as connection:
+            async with self._deadline(timeout_s), pool.transaction(timeout_s) as connection:
                 ends = time.monotonic() + timeout_s
                 # The server's limit begins anew with every fetch; this one is for them all.
                 async with asyncio.timeout(timeout_s + DEADLINE_MARGIN_S):
@@ -219,7 +252,11 @@ class SqlExecutor:
         )
 
     async def _trials(
-        self, connection: PooledConnection, statements: tuple[ValidSql, ...], timeout_s: float
+        self,
+        pool: ConnectionPool,
+        connection: PooledConnection,
+        statements: tuple[ValidSql, ...],
+        timeout_s: float,
     ) -> tuple[TrialOutcome, ...]:
         """Each within the small limit; what the others leave of the whole time is a bound too."""
         ends = time.monotonic() + timeout_s
@@ -228,7 +265,7 @@ class SqlExecutor:
         for statement in statements:
             left_s = min(self._config.trial_timeout_s, ends - time.monotonic())
             outcomes.append(
-                await self._trial(connection, meter, statement, left_s)
+                await self._trial(pool, connection, statement, left_s)
                 if left_s > 0 and not meter.exceeded
                 else TrialFailed(
                     kind="timeout",
@@ -239,8 +276,9 @@ class SqlExecutor:
         return tuple(outcomes)
 
     async def _trial(
-        self, connection: PooledConnection, meter: Meter, statement: ValidSql, timeout_s: float
+        self, pool: ConnectionPool, connection: PooledConnection, statement: ValidSql, timeout_s: float
     ) -> TrialOutcome:
+        meter = meter_of(connection)
         try:
             # A savepoint: a statement that fails leaves the transaction to the others.
             async with connection.transaction():
@@ -252,7 +290,7 @@ class SqlExecutor:
             failure = error
         # The driver takes a closed connection out of its pool, so that it cannot be asked any more.
         if meter.exceeded:
-            self._pool.retire(connection)
+            pool.retire(connection)
             failure = ExecutionFailed(TOO_LARGE, detail="the rows take too many bytes")
         if isinstance(failure, DatabaseUnavailable):
             raise failure
@@ -260,7 +298,7 @@ class SqlExecutor:
         if isinstance(failure, PermissionDenied | ExecutionTimeout):
             kind = "denied" if isinstance(failure, PermissionDenied) else "timeout"
         if kind == "timeout":
-            self._pool.retire(connection)
+            pool.retire(connection)
         return TrialFailed(kind=kind, message=failure.message, detail=failure.detail or failure.message)
 
     async def _tried(self, connection: PooledConnection, statement: ValidSql) -> Tried:

@@ -2,7 +2,8 @@
 
 Values of text columns come from the planner's statistics, which cost nothing however big the table is; only
 small tables are read themselves, so that their values are complete. Both need ANALYZE to have run, as
-autovacuum does.
+autovacuum does. Under row-level security the statistics are hidden, since they are of all rows: what is read
+of such a table are its first rows, which are those that the role may see.
 """
 
 import hashlib
@@ -24,7 +25,7 @@ from serve_app.contracts import Column, ColumnStatistics, ForeignKey, SchemaSnap
 # foreign table.
 TABLES = """
 SELECT c.oid, c.relname AS name, c.relkind::text AS kind, obj_description(c.oid, 'pg_class') AS comment,
-       c.reltuples::bigint AS row_estimate
+       c.reltuples::bigint AS row_estimate, row_security_active(c.oid) AS secured
 FROM pg_class c
 WHERE c.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = $1)
   AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT c.relispartition
@@ -96,6 +97,7 @@ class Relation:
     kind: str
     comment: str | None
     row_estimate: int
+    secured: bool
     columns: dict[int, "asyncpg.Record"]
 
 
@@ -161,6 +163,7 @@ async def _relations(connection: PooledConnection, config: IntrospectionConfig) 
             kind=table["kind"],
             comment=table["comment"],
             row_estimate=table["row_estimate"],
+            secured=table["secured"],
             columns=columns[table["oid"]],
         )
         for table in tables
@@ -237,10 +240,12 @@ async def _values(
     }
     for relation in relations:
         # A view's or a foreign table's size is not known, so they are never read.
-        if relation.kind in ("r", "m") and 0 <= relation.row_estimate <= config.small_table_rows:
+        small = relation.kind in ("r", "m") and 0 <= relation.row_estimate <= config.small_table_rows
+        if small or (relation.secured and relation.kind in ("r", "p")):
+            reading = Reading.of_small(config) if small else Reading.of_secured(config)
             for column in sorted(text_columns[relation.name]):
                 values[relation.name, column] = await _stored_values(
-                    connection, relation.name, column, config
+                    connection, relation.name, column, config, reading
                 )
     return values
 
@@ -254,22 +259,43 @@ def statistics_values(row: Any, table_rows: int, config: IntrospectionConfig) ->
     return Values(kept, complete=0 < round(distinct) <= len(found) == len(kept))
 
 
+@dataclass(frozen=True)
+class Reading:
+    """How much of a table is read, and how many values are kept of it."""
+
+    rows: int
+    values: int
+
+    @classmethod
+    def of_small(cls, config: IntrospectionConfig) -> "Reading":
+        return cls(config.small_table_rows, config.small_table_value_cap)
+
+    @classmethod
+    def of_secured(cls, config: IntrospectionConfig) -> "Reading":
+        return cls(config.secured_table_rows, config.statistics_value_cap)
+
+
 async def _stored_values(
-    connection: PooledConnection, table: str, column: str, config: IntrospectionConfig
+    connection: PooledConnection, table: str, column: str, config: IntrospectionConfig, reading: Reading
 ) -> Values:
-    """The column's values read from the table, of which no more rows are read than a small table has."""
+    """The column's values among the first rows of the table; none if even these take too long."""
     name, source = (
         quote_identifier(column),
         f"{quote_identifier(config.schema_name)}.{quote_identifier(table)}",
     )
-    rows = await connection.fetch(
-        f"SELECT value, count(*) AS rows FROM (SELECT {name}::text AS value FROM {source} LIMIT $1) AS read "
-        "GROUP BY value ORDER BY count(*) DESC, value",
-        config.small_table_rows + 1,
-    )
+    try:
+        # A savepoint: what takes too long costs these values, not the schema.
+        async with connection.transaction():
+            rows = await connection.fetch(
+                f"SELECT value, count(*) AS rows FROM (SELECT {name}::text AS value FROM {source} LIMIT $1) "
+                "AS read GROUP BY value ORDER BY count(*) DESC, value",
+                reading.rows + 1,
+            )
+    except asyncpg.QueryCanceledError:
+        return Values()
     found = [row["value"] for row in rows if row["value"] is not None]
-    kept = _kept(found, config, config.small_table_value_cap)
-    read_all = sum(row["rows"] for row in rows) <= config.small_table_rows
+    kept = _kept(found, config, reading.values)
+    read_all = sum(row["rows"] for row in rows) <= reading.rows
     return Values(kept, complete=read_all and len(kept) == len(found))
 
 

@@ -6,6 +6,7 @@ import functools
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -23,7 +24,7 @@ from deployments.executor.temporal import (
     iso_time_with_zone,
     iso_timestamp,
 )
-from serve_app.errors import DatabaseUnavailable
+from serve_app.errors import DatabaseUnavailable, PermissionDenied
 
 PooledConnection = asyncpg.pool.PoolConnectionProxy
 
@@ -33,15 +34,32 @@ APPLICATION_NAME = "plumbline"
 # Health and schema never wait behind queries, nor queries behind interrupted ones still being closed.
 CONNECTIONS_PER_QUERY, SPARE_CONNECTIONS = 2, 1
 DISCARD_TIMEOUT_S = 5.0
+# Every organization has a pool of its own; together their idle connections must leave the server room.
+IDLE_S = 60.0
+NO_ORGANIZATION_LOGIN = (
+    "Your organization is not set up on this server, so there is no data to show. Ask your administrator."
+)
 TRANSACTION_TIMEOUT_VERSION = (17, 0)
 
 
 class ConnectionPool:
     """Hands out read-only transactions; a pool that lost its server is built anew on the next use."""
 
-    def __init__(self, dsn: str, config: ExecutorConfig) -> None:
+    def __init__(
+        self,
+        dsn: str,
+        config: ExecutorConfig,
+        passfile: Path | None = None,
+        is_organization: bool = False,
+    ) -> None:
+        """``passfile``: libpq's password file, for a DSN without a password.
+
+        ``is_organization``: the login is one organization's; whether it exists is its caller's affair.
+        """
         self._dsn = dsn
         self._config = config
+        self._passfile = passfile
+        self._is_organization = is_organization
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
         self._opening = asyncio.Lock()
         self._background: set[asyncio.Task[None]] = set()
@@ -55,6 +73,7 @@ class ConnectionPool:
 
         Raises:
             DatabaseUnavailable: the database cannot be reached.
+            PermissionDenied: the login is an organization's, and the server knows no such role.
         """
         lease = await self._begin(timeout_s)
         try:
@@ -84,6 +103,11 @@ class ConnectionPool:
         if pool is not None:
             await self._close(pool)
         await asyncio.gather(*self._background, return_exceptions=True)
+
+    def close_later(self) -> None:
+        """Close without waiting: what still runs on its connections ends first, by its own limits."""
+        if self._pool is not None:
+            self._drop(self._pool)
 
     def figures(self) -> dict[str, int]:
         if self._pool is None:
@@ -117,6 +141,9 @@ class ConnectionPool:
             # asyncpg reads the DSN only now, and answers some malformed ones with a ValueError.
             if not isinstance(error, asyncpg.PostgresError) or is_loss(error):
                 self._drop(pool)
+            refused = isinstance(error, asyncpg.InvalidAuthorizationSpecificationError)
+            if self._is_organization and refused:
+                raise PermissionDenied(NO_ORGANIZATION_LOGIN, detail=type(error).__name__) from error
             raise DatabaseUnavailable(detail=f"{type(error).__name__}: {error}") from error
         return Lease(pool, connection, connection.transaction(readonly=True))
 
@@ -152,6 +179,8 @@ class ConnectionPool:
                         max_size=self._config.max_concurrent_queries * CONNECTIONS_PER_QUERY
                         + SPARE_CONNECTIONS,
                         connection_class=MeteredConnection,
+                        max_inactive_connection_lifetime=IDLE_S,
+                        passfile=str(self._passfile) if self._passfile else None,
                         statement_cache_size=0,
                         timeout=self._config.connect_timeout_s,
                         init=functools.partial(set_decoders, time_zone=self._config.time_zone),

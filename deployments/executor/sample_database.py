@@ -6,17 +6,18 @@ inserted again in one transaction, and sessions that read meanwhile keep seeing 
 
 import asyncio
 import hashlib
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
 from deployments.executor.introspection import quote_identifier
 from deployments.executor.role.grants import RoleGrant, apply_grant, scram_verifier
+from deployments.executor.sample_organizations import ensure_organizations
 from serve_app.errors import DatabaseUnavailable
 
 # Any constant will do, as long as every loader takes the same lock.
@@ -28,10 +29,12 @@ WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p', 'v', '
 GROUP BY c.relname
 """
 
+Loaded = TypeVar("Loaded")
+
 
 @dataclass(frozen=True)
 class SampleFiles:
-    """A folder with ``schema.sql`` and ``seed.sql``."""
+    """A folder with ``schema.sql`` and ``seed.sql``, and ``security.sql`` where there are organizations."""
 
     folder: Path
 
@@ -43,20 +46,36 @@ class SampleFiles:
     def seed(self) -> str:
         return (self.folder / "seed.sql").read_text(encoding="utf-8")
 
+    @property
+    def security(self) -> str:
+        return (self.folder / "security.sql").read_text(encoding="utf-8")
+
 
 def load_sample_database(
-    admin_dsn: str, database_name: str, files: SampleFiles, reader_role: str, reader_password: str
-) -> None:
-    """Create database, rows and login role where they are missing or of another day or content.
+    admin_dsn: str,
+    database_name: str,
+    files: SampleFiles,
+    reader_role: str,
+    reader_password: str,
+    organization_password: Callable[[str], str] | None = None,
+) -> tuple[str, ...]:
+    """Create database, rows and login roles where they are missing or of another day or content.
 
     Args:
         admin_dsn: superuser login on the server's ``postgres`` database.
+        organization_password: the password of an organization's login role, by the role's name; None: the
+            database has no organizations, and no row-level security.
+
+    Returns:
+        The ids of the organizations, each of which has a login role of its own.
 
     Raises:
         DatabaseUnavailable: the server cannot be reached or refuses the files.
     """
     try:
-        _run_apart(_load(admin_dsn, database_name, files, reader_role, reader_password))
+        return _run_apart(
+            _load(admin_dsn, database_name, files, (reader_role, reader_password), organization_password)
+        )
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
         raise DatabaseUnavailable(
             "The sample data could not be loaded. Start again, and if that fails remove the state folder.",
@@ -64,15 +83,19 @@ def load_sample_database(
         ) from error
 
 
-def _run_apart(work: Coroutine[Any, Any, None]) -> None:
+def _run_apart(work: Coroutine[Any, Any, Loaded]) -> Loaded:
     """Run to the end on a loop of its own, so that callers with a running loop can load too."""
     with ThreadPoolExecutor(max_workers=1) as thread:
-        thread.submit(asyncio.run, work).result()
+        return thread.submit(asyncio.run, work).result()
 
 
 async def _load(
-    admin_dsn: str, database_name: str, files: SampleFiles, reader_role: str, reader_password: str
-) -> None:
+    admin_dsn: str,
+    database_name: str,
+    files: SampleFiles,
+    reader: tuple[str, str],
+    organization_password: Callable[[str], str] | None,
+) -> tuple[str, ...]:
     server = await asyncpg.connect(admin_dsn, timeout=10)
     try:
         await server.fetchval("SELECT pg_advisory_lock($1)", LOADER_LOCK_KEY)
@@ -80,10 +103,19 @@ async def _load(
             await server.execute(f'CREATE DATABASE "{database_name}"')
         await server.execute("REVOKE CONNECT, TEMPORARY ON DATABASE postgres, template1 FROM PUBLIC")
         database = await asyncpg.connect(_with_database(admin_dsn, database_name), timeout=10)
+
         try:
             async with database.transaction():
                 await _ensure_rows(database, files)
-                await _ensure_reader(database, database_name, reader_role, reader_password)
+                await _ensure_reader(database, database_name, *reader)
+                if organization_password is None:
+                    return ()
+                password_of = organization_password
+                return await ensure_organizations(
+                    database,
+                    files.security,
+                    lambda role: _ensure_reader(database, database_name, role, password_of(role)),
+                )
         finally:
             await database.close()
     finally:

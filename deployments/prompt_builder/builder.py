@@ -1,11 +1,11 @@
 """The prompt builder's core: a fresh schema, and a profile that speaks its model's language both ways."""
 
-import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
+from deployments.prompt_builder.caller_schemas import CallerSchemas, SchemaSource
 from deployments.prompt_builder.verified.answers import VerifiedAnswers
 from serve_app.contracts import (
     BuiltPrompt,
@@ -22,8 +22,6 @@ from serve_app.errors import InvalidRequest, PlumblineError
 
 _log = logging.getLogger("plumbline.prompt_builder")
 _UNREADABLE = "I could not turn that into a query. Try asking it in other words."
-
-SchemaSource = Callable[[], Awaitable[SchemaSnapshot]]
 
 
 class PromptProfile(Protocol):
@@ -53,15 +51,10 @@ class PromptBuilderCore:
         later: Mapping[str, PromptProfile] | None = None,
     ) -> None:
         """``later``: the profiles of the cascade's further engines, by the engine's name."""
-        self._schema_source = schema_source
         self._profile = profile
         self._later = dict(later or {})
-        self._schema_reuse_s = schema_reuse_s
         self._verified = verified
-        self._clock = clock
-        self._schema: SchemaSnapshot | None = None
-        self._fetched_at = 0.0
-        self._fetching = asyncio.Lock()
+        self._schemas = CallerSchemas(schema_source, schema_reuse_s, clock)
 
     async def build(
         self,
@@ -75,15 +68,17 @@ class PromptBuilderCore:
         Raises:
             InvalidRequest: the question is empty or too long for the model.
             DatabaseUnavailable: the schema cannot be read.
+            PermissionDenied: the caller may see none.
         """
         if not question.text.strip():
             raise InvalidRequest("The question is empty. Ask something about your data.")
-        cached = self._schema_is_fresh()
+        caller = question.caller
+        cached = self._schemas.is_at_hand(caller)
         profile = self._later.get(engine, self._profile)
-        built = await profile.build(question, context, await self._current_schema(), repair)
+        built = await profile.build(question, context, await self._schemas.of(caller), repair)
         if not isinstance(built, Prompt):
             return built
-        return built.model_copy(update={"schema_cached": cached, "engine": engine})
+        return built.model_copy(update={"schema_cached": cached, "engine": engine, "caller": caller})
 
     async def propose(self, question: Question, context: ConversationContext) -> Proposal | None:
         """The statement of a verified example of the question's shape; None if there is none.
@@ -93,17 +88,17 @@ class PromptBuilderCore:
         """
         if self._verified is None:
             return None
-        return await self._verified.propose(question, context, await self._current_schema())
+        return await self._verified.propose(question, context, await self._schemas.of(question.caller))
 
     async def interpret(self, prompt: Prompt, outputs: tuple[str, ...]) -> tuple[Interpretation, ...]:
         """What an engine's outputs for its prompt mean, each by itself."""
         profile = self._later.get(prompt.engine, self._profile)
-        schema = await self._current_schema()
+        schema = await self._schemas.of(prompt.caller)
         return tuple([await _meaning(profile, prompt, output, schema) for output in outputs])
 
     async def health(self) -> StageHealth:
         try:
-            schema = await self._current_schema()
+            schema = await self._schemas.of(None)
         except PlumblineError as error:
             return StageHealth(stage="prompt_builder", ok=False, detail=error.message)
         if not schema.tables:
@@ -117,17 +112,6 @@ class PromptBuilderCore:
         return StageHealth(
             stage="prompt_builder", ok=True, detail="Schema and domain pack are loaded.", figures=figures
         )
-
-    async def _current_schema(self) -> SchemaSnapshot:
-        async with self._fetching:
-            # Whoever waited for the lock finds the snapshot that the one before has fetched.
-            if self._schema is None or not self._schema_is_fresh():
-                self._schema = await self._schema_source()
-                self._fetched_at = self._clock()
-            return self._schema
-
-    def _schema_is_fresh(self) -> bool:
-        return self._schema is not None and self._clock() - self._fetched_at < self._schema_reuse_s
 
 
 async def _meaning(

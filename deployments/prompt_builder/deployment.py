@@ -9,6 +9,7 @@ from ray.serve.handle import DeploymentHandle
 
 from deployments.prompt_builder.budget import TokenCounter
 from deployments.prompt_builder.builder import PromptBuilderCore, PromptProfile
+from deployments.prompt_builder.caller_schemas import SchemaSource
 from deployments.prompt_builder.config import PromptConfig
 from deployments.prompt_builder.domain import DomainPack, load_domain
 from deployments.prompt_builder.house.profile import HouseConfig, HouseProfile
@@ -18,11 +19,13 @@ from deployments.prompt_builder.verified.answers import VerifiedAnswers
 from deployments.prompt_builder.verified.library import ExampleLibrary
 from serve_app.contracts import (
     BuiltPrompt,
+    Caller,
     ConversationContext,
     Interpretation,
     Prompt,
     Proposal,
     Question,
+    SchemaSnapshot,
     StageHealth,
 )
 from serve_app.handles import ConversationsHandle, ExecutorHandle, GeneratorHandle
@@ -57,7 +60,7 @@ class PromptBuilder:
             for name, config in configs.items()
         }
         self._core = PromptBuilderCore(
-            ExecutorHandle(executor).schema,
+            _schema_source(ExecutorHandle(executor)),
             profiles.pop(first),
             configs[first].schema_reuse_s,
             VerifiedAnswers(pack, library),
@@ -84,6 +87,13 @@ class PromptBuilder:
 
 
 PromptBuilderDeployment = serve.deployment(**DEPLOYMENT_DEFAULTS)(PromptBuilder)
+
+
+def _schema_source(executor: ExecutorHandle) -> SchemaSource:
+    async def schema(caller: Caller | None) -> SchemaSnapshot:
+        return await executor.schema(caller=caller)
+
+    return schema
 
 
 def make_profile(

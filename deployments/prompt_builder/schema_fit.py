@@ -1,5 +1,6 @@
 """Which example pairs a schema can carry: those whose tables and columns the caller's database really has."""
 
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
@@ -18,10 +19,24 @@ class Footprint(NamedTuple):
     columns: frozenset[str]
 
 
-def fitting_examples(examples: Sequence[Example], schema: SchemaSnapshot) -> tuple[Example, ...]:
-    """The examples that name only what the schema has, so that none teaches a column that does not exist."""
+def fitting_examples(
+    examples: Sequence[Example], schema: SchemaSnapshot, with_values: bool = False
+) -> tuple[Example, ...]:
+    """The examples that name only what the schema has, so that none teaches a column that does not exist.
+
+    ``with_values``: neither may they compare a column with a text that is not among its known values, such as
+    the name of a project that is not the caller's.
+    """
     columns = {table.name: frozenset(column.name for column in table.columns) for table in schema.tables}
-    return tuple(example for example in examples if _fits(footprint(example.sql), columns))
+    fitting = tuple(example for example in examples if _fits(footprint(example.sql), columns))
+    if not with_values:
+        return fitting
+    known = _known_values(schema)
+    return tuple(
+        example
+        for example in fitting
+        if all(text_is_known(known.get(name), text) for name, text in compared_texts(example.sql))
+    )
 
 
 @lru_cache(maxsize=2048)
@@ -45,3 +60,39 @@ def _fits(used: Footprint | None, columns: dict[str, frozenset[str]]) -> bool:
     if used is None or not used.tables <= columns.keys():
         return False
     return used.columns <= frozenset().union(*(columns[table] for table in used.tables))
+
+
+def _known_values(schema: SchemaSnapshot) -> dict[str, frozenset[str]]:
+    """Known values by the name of their column, of all tables together, case folded."""
+    found: dict[str, set[str]] = {}
+    for table in schema.tables:
+        for column in table.columns:
+            values = (*column.sample_values, *column.enum_values)
+            found.setdefault(column.name, set()).update(value.casefold() for value in values)
+    return {name: frozenset(values) for name, values in found.items()}
+
+
+def text_is_known(values: frozenset[str] | None, text: str) -> bool:
+    """Whether a text, or the pattern of a LIKE, is in one of the values; True where no value is known."""
+    if not values:
+        return True
+    parts = [part for part in re.split(r"[%_]+", text.casefold()) if part]
+    return any(all(part in value for part in parts) for value in values)
+
+
+_COMPARISONS = (exp.EQ, exp.NEQ, exp.In, exp.Like, exp.ILike, exp.RegexpLike, exp.RegexpILike)
+
+
+@lru_cache(maxsize=2048)
+def compared_texts(sql: str) -> tuple[tuple[str, str], ...]:
+    """(column, text) for every text constant that a statement compares a column with."""
+    try:
+        tree = sqlglot.parse_one(sql, read="postgres")
+    except sqlglot.errors.ParseError:
+        return ()
+    found: list[tuple[str, str]] = []
+    for comparison in tree.find_all(*_COMPARISONS):
+        names = {column.name for column in comparison.find_all(exp.Column)}
+        texts = [literal.name for literal in comparison.find_all(exp.Literal) if literal.is_string]
+        found += [(name, text) for name in names for text in texts]
+    return tuple(dict.fromkeys(found))

@@ -17,7 +17,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from serve_app.contracts import SchemaSnapshot
 from serve_app.errors import ConfigurationError
+from serve_app.paths import PROJECT_ROOT
 
+POLICIES_FOLDER = PROJECT_ROOT / "configs" / "policies"
 POLICY_NAME = re.compile(r"[a-z0-9_-]{1,64}\Z")
 
 # Columns that every table has beside its own; PostgreSQL resolves their names before looking outwards.

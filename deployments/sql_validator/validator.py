@@ -21,7 +21,7 @@ from deployments.sql_validator.grammar import (
     same_tree,
     serialized,
 )
-from deployments.sql_validator.policy import Policies, Rights, UnknownPolicy
+from deployments.sql_validator.policy import POLICIES_FOLDER, Policies, Rights, UnknownPolicy
 from deployments.sql_validator.row_cap import apply_row_cap
 from deployments.sql_validator.rules import AGREEMENT_RULES, NAME_RULES, TEXT_RULES, TOKEN_RULES, TREE_RULES
 from deployments.sql_validator.rules.base import (
@@ -35,11 +35,8 @@ from deployments.sql_validator.rules.base import (
 from deployments.sql_validator.rules.tokens import token_text
 from deployments.sql_validator.tree import index, single_select
 from serve_app.contracts import Caller, RejectedSql, SchemaSnapshot, StageHealth, ValidSql, Violation
-from serve_app.paths import PROJECT_ROOT
 
 _log = logging.getLogger("plumbline.sql_validator")
-
-POLICIES_FOLDER = PROJECT_ROOT / "configs" / "policies"
 
 # Sent back to the model; more would only dilute the prompt.
 _MOST_VIOLATIONS = 8

@@ -6,7 +6,19 @@ from collections.abc import Sequence
 import typer
 from typer.exceptions import Abort, TyperException
 
-from serve_app.cli import asking, checking, domain, evaluating, feedback, models, role, serving, training
+from serve_app.cli import (
+    asking,
+    audit,
+    checking,
+    domain,
+    evaluating,
+    feedback,
+    keys,
+    models,
+    role,
+    serving,
+    training,
+)
 from serve_app.cli.output import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, CliError, note
 from serve_app.errors import ConfigurationError, PlumblineError
 
@@ -20,7 +32,19 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 
-for module in (serving, asking, checking, evaluating, feedback, domain, training, models, role):
+for module in (
+    serving,
+    asking,
+    checking,
+    evaluating,
+    feedback,
+    domain,
+    training,
+    models,
+    role,
+    keys,
+    audit,
+):
     module.register(app)
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from serve_app.cli.credential import credential_headers
 from serve_app.cli.output import EXIT_CLARIFICATION, EXIT_FAILED, EXIT_USAGE, fail, note, printable, result
 
 URL_HELP = "Server to ask; default: the one that `plumbline up` started."
@@ -95,7 +96,14 @@ def call(method: str, url: str | None, path: str, body: dict[str, str] | None = 
     try:
         # The instance on this machine is never asked through a proxy of the environment.
         proxied = url is not None
-        response = httpx.request(method, f"{base}{path}", json=body, timeout=TIMEOUT_S, trust_env=proxied)
+        response = httpx.request(
+            method,
+            f"{base}{path}",
+            json=body,
+            headers=credential_headers(),
+            timeout=TIMEOUT_S,
+            trust_env=proxied,
+        )
     except (httpx.InvalidURL, httpx.UnsupportedProtocol):
         fail(f"{base!r} is not an HTTP address such as http://127.0.0.1:8000")
     except httpx.TimeoutException:

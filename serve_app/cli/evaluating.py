@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from serve_app.cli.calibrating import write_calibration
+from serve_app.cli.credential import credential_headers
 from serve_app.cli.output import EXIT_FAILED, fail, note, result
 
 if TYPE_CHECKING:
@@ -201,7 +202,7 @@ class _Target:
 
             from serve_app.evaluation.client import Endpoint
 
-            async with httpx.AsyncClient(timeout=self.timeout_s) as client:
+            async with httpx.AsyncClient(timeout=self.timeout_s, headers=credential_headers()) as client:
                 yield Endpoint(client, self.name)
 
 

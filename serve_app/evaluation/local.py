@@ -46,7 +46,7 @@ class LocalEndpoint:
         validator: SqlValidator,
         executor: Executor,
     ) -> None:
-        async def known_schema() -> SchemaSnapshot:
+        async def known_schema(caller: Caller | None) -> SchemaSnapshot:
             return schema
 
         self._stages = Stages(

@@ -15,6 +15,8 @@ from serve_app.settings.registry import DERIVED, allowed_values, alternatives, i
 from serve_app.settings.tree import Settings
 
 CONFIG_VARIABLE = "PLUMBLINE_CONFIG"
+# Of whoever asks a server from the command line; no setting of the server.
+CREDENTIAL_VARIABLE = "PLUMBLINE_API_KEY"
 DEFAULT_FILE = Path("plumbline.yaml")
 OWN_PREFIXES = ("PLUMBLINE_", "MISTRAL_")
 
@@ -156,7 +158,7 @@ def _parsed(text: str, field: FieldInfo) -> Any:
 
 
 def _unknown_variables(variables: Mapping[str, str]) -> list[Fault]:
-    known = {variable_of(path) for path, _ in leaves()} | {CONFIG_VARIABLE}
+    known = {variable_of(path) for path, _ in leaves()} | {CONFIG_VARIABLE, CREDENTIAL_VARIABLE}
     return [
         Fault(name, f"is not a setting{_did_you_mean(name, known)}")
         for name in sorted(variables)

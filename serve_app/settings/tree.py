@@ -15,8 +15,10 @@ from deployments.conversations.config import ConversationsConfig
 from deployments.executor.config import ExecutorConfig
 from deployments.prompt_builder.config import PromptConfig
 from deployments.sql_validator.config import ValidatorConfig
+from serve_app.loopback import is_loopback, open_port_fault
 from serve_app.paths import named_config, resolve
 from serve_app.settings.edge import EdgeSettings
+from serve_app.settings.identity import AuditSettings, AuthSettings
 from serve_app.settings.section import Section
 
 STORES = ("postgresql", "postgres", "sqlite")
@@ -140,6 +142,11 @@ class DatabaseSettings(Section):
     supabase_key: SecretStr | None = Field(
         default=None,
         description="Database password of the Supabase project (an API key cannot open PostgreSQL)",
+    )
+    organization_passfile: Path | None = Field(
+        default=None,
+        description="Password file (as libpq's .pgpass) of the roles in executor.organization_roles; unset: "
+        "PGPASSFILE or ~/.pgpass",
     )
 
     @field_validator("url")
@@ -301,3 +308,13 @@ class Settings(Section):
     feedback: FeedbackSettings = FeedbackSettings()
     logging: LoggingSettings = LoggingSettings()
     server: ServerSettings = ServerSettings()
+    auth: AuthSettings = AuthSettings()
+    audit: AuditSettings = AuditSettings()
+
+    @model_validator(mode="after")
+    def _nobody_else_can_connect(self) -> Self:
+        if self.auth.mode == "none" and not is_loopback(self.server.host):
+            raise ValueError(f"PLUMBLINE_HOST is {self.server.host!r}: {open_port_fault(self.server.host)}")
+        for policy in self.auth.jwt.policies.values():
+            _existing_config("policies", policy)
+        return self

@@ -16,6 +16,7 @@ from deployments.sql_validator.policy import Rights
 from tests.sql_cases import ATTACKS
 
 _TESTBED = ATTACKS.parent / "testbed.sql"
+_EVERY_ROW = ATTACKS.parent / "every_row.sql"
 _PASSWORD = "fuzz"
 # The tree of each statement goes to the client, and not to the log of the server as well.
 _SETTINGS = {
@@ -40,6 +41,7 @@ async def prepare(database: EmbeddedDatabase, rights: Mapping[str, Rights]) -> d
     try:
         if not await connection.fetchval("SELECT to_regclass('app_users') IS NOT NULL"):
             await connection.execute(_TESTBED.read_text(encoding="utf-8"))
+        await connection.execute(_EVERY_ROW.read_text(encoding="utf-8"))
         for policy, allowed in rights.items():
             await _make_role(connection, role_of(policy), allowed)
     finally:

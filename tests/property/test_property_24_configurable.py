@@ -25,6 +25,15 @@ REAL = {
     "policy.name": "restricted",
     "logging.file": "/tmp/plumbline.log",
     "executor.time_zone": "Europe/Berlin",
+    "executor.organization_roles": "org_{organization}",
+    "server.host": "::1",
+    # Tokens need an audience and one source of keys, which a single setting is not.
+    "auth.mode": "api_keys",
+    "edge.allowed_origins": ["https://a.example"],
+    "auth.pepper": "p" * 32,
+    "auth.jwt.secret": "s" * 32,
+    "auth.jwt.jwks_url": "https://idp.example/keys",
+    "auth.jwt.policies": {"member": "restricted"},
 }
 
 

@@ -18,6 +18,7 @@ from deployments.prompt_builder.query_spec.nodes import Cannot, QuerySpec
 from deployments.prompt_builder.query_spec.shape import identified
 from deployments.prompt_builder.query_spec.token_grammar import TokenGrammar
 from deployments.prompt_builder.query_spec.tokens import decode
+from deployments.prompt_builder.views import Views
 from serve_app.contracts import (
     BuiltPrompt,
     CannotAnswer,
@@ -56,7 +57,6 @@ class HouseConfig(BaseModel):
 class _SchemaView:
     """What depends on the schema alone, made once per fingerprint."""
 
-    fingerprint: str
     linker: Linker
     context: SpecContext
     grammar: TokenGrammar
@@ -77,7 +77,7 @@ class HouseProfile:
         self._counter = counter
         self._config = config or HouseConfig()
         self._vocabulary = vocabulary
-        self._view: _SchemaView | None = None
+        self._views: Views[_SchemaView] = Views()
 
     async def build(
         self, question: Question, context: ConversationContext, schema: SchemaSnapshot, repair: Repair | None
@@ -120,7 +120,7 @@ class HouseProfile:
         except SpecError:
             return CannotAnswer(reason="uncompilable", message=_NOT_UNDERSTOOD)
         if isinstance(spec, Cannot):
-            return CannotAnswer(reason="out_of_scope", message=self._out_of_scope())
+            return CannotAnswer(reason="out_of_scope", message=self._out_of_scope(view.context))
         unused = self._unused_name(spec, prompt)
         if unused is not None:
             return CannotAnswer(
@@ -143,22 +143,25 @@ class HouseProfile:
                 return link
         return None
 
-    def _out_of_scope(self) -> str:
-        nouns = [_plural(table.terms, table.plurals) for table in self._pack.tables.values()]
-        return (
-            f"I can't answer that yet. I can answer questions about {', '.join(nouns[:-1])} and {nouns[-1]}."
-        )
+    def _out_of_scope(self, context: SpecContext) -> str:
+        """Told with the tables that the caller may know of."""
+        nouns = [
+            _plural(table.terms, table.plurals)
+            for name, table in self._pack.tables.items()
+            if name in context.tables
+        ]
+        if not nouns:
+            return "I can't answer that: no data is open to you."
+        told = f"{', '.join(nouns[:-1])} and {nouns[-1]}" if len(nouns) > 1 else nouns[0]
+        return f"I can't answer that yet. I can answer questions about {told}."
 
     async def _view_of(self, schema: SchemaSnapshot) -> _SchemaView:
-        view = self._view
-        if view is None or view.fingerprint != schema.fingerprint:
-            view = self._view = await asyncio.to_thread(self._make_view, schema)
-        return view
+        return await self._views.get(schema.fingerprint, lambda: self._make_view(schema))
 
     def _make_view(self, schema: SchemaSnapshot) -> _SchemaView:
         linker = Linker(schema, self._pack, self._vocabulary)
         context = SpecContext(schema, self._pack)
-        return _SchemaView(schema.fingerprint, linker, context, TokenGrammar(context))
+        return _SchemaView(linker, context, TokenGrammar(context))
 
 
 def _form(

@@ -1,6 +1,5 @@
 """The profile of instruction models (Mistral-7B-Instruct and other chat models): seven parts in, SQL out."""
 
-import asyncio
 import re
 from dataclasses import dataclass, replace
 
@@ -17,6 +16,7 @@ from deployments.prompt_builder.retrieval import Example, ExampleIndex
 from deployments.prompt_builder.schema_fit import fitting_examples
 from deployments.prompt_builder.schema_text import table_text
 from deployments.prompt_builder.verified.library import ExampleLibrary
+from deployments.prompt_builder.views import Views
 from deployments.sql_validator.extraction import extract_sql
 from serve_app.contracts import (
     BuiltPrompt,
@@ -44,7 +44,6 @@ Repair = tuple[str, str]
 class _SchemaView:
     """Everything that depends on the schema alone, made once per fingerprint."""
 
-    fingerprint: str
     order: tuple[str, ...]
     texts: dict[tuple[str, bool, bool], str]
     vocabulary: Vocabulary
@@ -64,7 +63,7 @@ class InstructionProfile:
         self._library = library
         self._counter = counter
         self._config = config
-        self._view: _SchemaView | None = None
+        self._views: Views[_SchemaView] = Views()
 
     async def build(
         self, question: Question, context: ConversationContext, schema: SchemaSnapshot, repair: Repair | None
@@ -77,7 +76,7 @@ class InstructionProfile:
         limit = self._config.max_context_tokens - self._config.template_reserve_tokens
         if not await self._counter.at_most(as_data(question.text), limit):
             raise _too_long(limit)
-        view = await self._view_of(schema)
+        view = await self._view_of(schema, question.caller.organization_id is not None)
         exchanges = relevant_exchanges(context, self._config.max_history)
         materials = self._materials(view, question, exchanges, repair)
         plans = materials.rungs()
@@ -119,17 +118,23 @@ class InstructionProfile:
             message="I could not turn that into a query. Try asking it in other words.",
         )
 
-    async def _view_of(self, schema: SchemaSnapshot) -> _SchemaView:
+    async def _view_of(self, schema: SchemaSnapshot, is_scoped: bool) -> _SchemaView:
+        """``is_scoped``: an organization's schema, in which examples must not name what others have."""
         examples = await self._library.examples()
-        view = self._view
-        if view is None or view.fingerprint != schema.fingerprint:
-            view = self._view = await asyncio.to_thread(self._make_view, schema, examples)
-        elif view.offered is not examples:
-            index = await asyncio.to_thread(_index, examples, schema)
-            view = self._view = replace(view, examples=index, offered=examples)
+        key = (schema.fingerprint, is_scoped)
+        view = await self._views.get(key, lambda: self._make_view(schema, examples, is_scoped))
+        if view.offered is not examples:
+            known = view
+
+            def renewed() -> _SchemaView:
+                return replace(known, examples=_index(examples, schema, is_scoped), offered=examples)
+
+            view = await self._views.get(key, renewed, lambda kept: kept.offered is examples)
         return view
 
-    def _make_view(self, schema: SchemaSnapshot, examples: tuple[Example, ...]) -> _SchemaView:
+    def _make_view(
+        self, schema: SchemaSnapshot, examples: tuple[Example, ...], is_scoped: bool
+    ) -> _SchemaView:
         texts = {
             (table.name, samples, comments): neutralised(table_text(table, samples, comments))
             for table in schema.tables
@@ -137,14 +142,13 @@ class InstructionProfile:
             for comments in (True, False)
         }
         return _SchemaView(
-            fingerprint=schema.fingerprint,
             order=tuple(table.name for table in schema.tables),
             texts=texts,
             vocabulary=Vocabulary(schema, self._pack),
             terminology=Terminology(self._pack, schema),
-            examples=_index(examples, schema),
+            examples=_index(examples, schema, is_scoped),
             offered=examples,
-            grammar=_grammar(examples, schema) if self._config.grammar else None,
+            grammar=_grammar(examples, schema, is_scoped) if self._config.grammar else None,
         )
 
     def _materials(
@@ -188,14 +192,16 @@ def relevant_exchanges(context: ConversationContext, limit: int) -> tuple[Exchan
     return tuple(useful[len(useful) - limit :] if len(useful) > limit else useful)
 
 
-def _index(examples: tuple[Example, ...], schema: SchemaSnapshot) -> ExampleIndex:
-    return ExampleIndex(fitting_examples(examples, schema))
+def _index(examples: tuple[Example, ...], schema: SchemaSnapshot, is_scoped: bool) -> ExampleIndex:
+    return ExampleIndex(fitting_examples(examples, schema, with_values=is_scoped))
 
 
-def _grammar(examples: tuple[Example, ...], schema: SchemaSnapshot) -> str:
+def _grammar(examples: tuple[Example, ...], schema: SchemaSnapshot, is_scoped: bool) -> str:
     """With the names of the examples that everybody may see."""
     shared = [example for example in examples if example.organization_id is None]
-    return sql_grammar(schema, (example.sql for example in fitting_examples(shared, schema)))
+    return sql_grammar(
+        schema, (example.sql for example in fitting_examples(shared, schema, with_values=is_scoped))
+    )
 
 
 def _too_long(limit: int) -> InvalidRequest:

@@ -34,6 +34,7 @@ class Terminology:
         self._pack = pack
         self._schema = schema
         self._columns = {table.name: {c.name for c in table.columns} for table in schema.tables}
+        self._absent = _absent_names(pack, self._columns)
 
     def lines(self, text: str, tables: tuple[str, ...] | None = None) -> tuple[str, ...]:
         """Lines that help with a text: readings, nouns of the tables, matched values and formulas.
@@ -50,7 +51,11 @@ class Terminology:
         return (*self._notes(), *nouns, *self._values(names, said), *self._derived(names, said))
 
     def _notes(self) -> tuple[str, ...]:
-        return tuple(one_line(note) for note in self._pack.notes)
+        return tuple(one_line(note) for note in self._pack.notes if not self._names_absent(note))
+
+    def _names_absent(self, text: str) -> bool:
+        """Whether a text speaks of a table or column that this schema does not have or may not show."""
+        return any(word in self._absent for word in re.findall(r"\w+", text))
 
     def _table_line(self, name: str) -> list[str]:
         terms = [term for term in self._pack.tables[name].terms if term != name]
@@ -76,7 +81,8 @@ class Terminology:
                 _is_said(term, said) for term in (*derived.terms, derived.name)
             ):
                 self._with_parts(derived, chosen)
-        return [self._derived_line(derived) for derived in chosen.values()]
+        lines = (self._derived_line(derived) for derived in chosen.values())
+        return [line for line in lines if not self._names_absent(line)]
 
     def _with_parts(
         self, derived: Derived, chosen: dict[tuple[str, str], Derived], within: tuple[Derived, ...] = ()
@@ -96,3 +102,10 @@ class Terminology:
 def _is_said(term: str, said: frozenset[str]) -> bool:
     parts = frozenset(words(term.replace("_", " ")))
     return bool(parts) and parts <= said
+
+
+def _absent_names(pack: DomainPack, columns: dict[str, set[str]]) -> frozenset[str]:
+    """Names of tables and columns that the pack knows and the schema does not have anywhere."""
+    present = columns.keys() | set().union(*columns.values()) if columns else set()
+    known = {name for table, terms in pack.tables.items() for name in (table, *terms.columns)}
+    return frozenset(known - present)

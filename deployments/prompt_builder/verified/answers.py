@@ -1,6 +1,5 @@
 """Answers without a generation, for the prompt builder: the library's examples over the live schema."""
 
-import asyncio
 from dataclasses import dataclass
 from datetime import date
 
@@ -8,8 +7,10 @@ from deployments.prompt_builder.domain import DomainPack
 from deployments.prompt_builder.linking.linker import Linker
 from deployments.prompt_builder.query_spec.context import SpecContext
 from deployments.prompt_builder.retrieval import Example
+from deployments.prompt_builder.schema_fit import fitting_examples
 from deployments.prompt_builder.verified.library import ExampleLibrary
 from deployments.prompt_builder.verified.matcher import VerifiedMatcher
+from deployments.prompt_builder.views import Views
 from serve_app.contracts import ConversationContext, Proposal, Question, SchemaSnapshot
 
 
@@ -17,9 +18,7 @@ from serve_app.contracts import ConversationContext, Proposal, Question, SchemaS
 class _View:
     """A matcher and what it was made of."""
 
-    fingerprint: str
     examples: tuple[Example, ...]
-    today: date
     matcher: VerifiedMatcher
 
 
@@ -29,7 +28,7 @@ class VerifiedAnswers:
     def __init__(self, pack: DomainPack, library: ExampleLibrary) -> None:
         self._pack = pack
         self._library = library
-        self._view: _View | None = None
+        self._views: Views[_View] = Views()
 
     async def propose(
         self, question: Question, context: ConversationContext, schema: SchemaSnapshot
@@ -40,17 +39,20 @@ class VerifiedAnswers:
         one may refer back.
         """
         today = question.asked_at.date()
-        matcher = await self._matcher(schema, today)
         organization = question.caller.organization_id
+        matcher = await self._matcher(schema, today, organization is not None)
         return matcher.match(question.text, today, organization, exact_only=bool(context.exchanges))
 
-    async def _matcher(self, schema: SchemaSnapshot, today: date) -> VerifiedMatcher:
+    async def _matcher(self, schema: SchemaSnapshot, today: date, is_scoped: bool) -> VerifiedMatcher:
         examples = await self._library.examples()
-        view = self._view
-        fresh = view is not None and (view.fingerprint, view.today) == (schema.fingerprint, today)
-        if view is None or not fresh or view.examples is not examples:
-            matcher = await asyncio.to_thread(self._make, examples, schema, today)
-            view = self._view = _View(schema.fingerprint, examples, today, matcher)
+
+        def make() -> _View:
+            # An organization is offered no statement that names what others have.
+            fitting = fitting_examples(examples, schema, with_values=True) if is_scoped else examples
+            return _View(examples, self._make(fitting, schema, today))
+
+        key = (schema.fingerprint, today, is_scoped)
+        view = await self._views.get(key, make, lambda kept: kept.examples is examples)
         return view.matcher
 
     def _make(self, examples: tuple[Example, ...], schema: SchemaSnapshot, today: date) -> VerifiedMatcher:

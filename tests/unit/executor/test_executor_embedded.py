@@ -167,7 +167,7 @@ async def test_yesterdays_data_are_replaced_under_a_reader(own_server: EmbeddedP
 
 async def test_changed_schema_file_is_loaded_anew(own_server: EmbeddedPostgres, tmp_path: Path) -> None:
     database = await asyncio.to_thread(own_server.start)
-    for name in ("schema.sql", "seed.sql"):
+    for name in ("schema.sql", "seed.sql", "security.sql"):
         shutil.copy(SAMPLE_FILES / name, tmp_path / name)
     with (tmp_path / "schema.sql").open("a") as schema:
         schema.write("CREATE TABLE extra (id integer);")
@@ -179,7 +179,7 @@ async def test_changed_schema_file_is_loaded_anew(own_server: EmbeddedPostgres, 
 
 async def test_broken_seed_file_leaves_the_old_rows(own_server: EmbeddedPostgres, tmp_path: Path) -> None:
     database = await asyncio.to_thread(own_server.start)
-    for name in ("schema.sql", "seed.sql"):
+    for name in ("schema.sql", "seed.sql", "security.sql"):
         shutil.copy(SAMPLE_FILES / name, tmp_path / name)
     with (tmp_path / "seed.sql").open("a") as seed:
         seed.write("SELECT 1/0;")

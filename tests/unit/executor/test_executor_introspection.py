@@ -189,13 +189,34 @@ async def test_a_schema_without_tables(sample_database: EmbeddedDatabase) -> Non
 
 
 async def test_big_tables_are_not_scanned(
-    sample_database: EmbeddedDatabase, admin: "asyncpg.Connection[asyncpg.Record]"
+    sample_database: EmbeddedDatabase, admin: "asyncpg.Connection[asyncpg.Record]", probe: SchemaSnapshot
 ) -> None:
     """A lock that stops every reader of a big table does not stop the reading of the schema."""
     async with admin.transaction():
-        await admin.execute("LOCK TABLE labor, expenses, materials IN ACCESS EXCLUSIVE MODE")
-        snapshot = await read(sample_database, IntrospectionConfig())
-    assert column(snapshot, "labor", "trade").values_complete
+        await admin.execute("LOCK TABLE probe.big IN ACCESS EXCLUSIVE MODE")
+        snapshot = await read(sample_database, IntrospectionConfig(schema_name="probe"))
+    assert column(snapshot, "big", "kind").values_complete
+
+
+async def test_of_big_tables_with_row_security_the_first_rows_are_read(
+    sample_database: EmbeddedDatabase,
+) -> None:
+    """The planner's statistics are hidden there, since they are of everybody's rows."""
+    whole = column(await read(sample_database, IntrospectionConfig()), "labor", "trade")
+    assert whole.values_complete
+    few = await read(sample_database, IntrospectionConfig(secured_table_rows=3, small_table_rows=0))
+    assert 0 < len(column(few, "labor", "trade").sample_values) <= 4
+    assert not column(few, "labor", "trade").values_complete
+
+
+async def test_a_table_that_takes_too_long_to_read_costs_its_values_alone(
+    sample_database: EmbeddedDatabase, admin: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    async with admin.transaction():
+        await admin.execute("LOCK TABLE labor IN ACCESS EXCLUSIVE MODE")
+        snapshot = await read(sample_database, IntrospectionConfig(statement_timeout_s=0.5))
+    assert column(snapshot, "labor", "trade").sample_values == ()
+    assert column(snapshot, "projects", "name").values_complete
 
 
 async def test_statistics_tell_what_values_look_like_and_which_are_allowed(clinic_database: str) -> None:

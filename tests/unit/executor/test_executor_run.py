@@ -432,11 +432,11 @@ async def test_a_server_without_free_connections_ends_no_running_statement(
     running = asyncio.create_task(executor.run(make_request("SELECT pg_sleep(0.5), 1 AS one")))
 
     async def is_running() -> bool:
-        figures = executor._pool.figures()
+        figures = executor._accesses.reader.pool.figures()
         return figures["connections"] > figures["idle_connections"]
 
     await wait_until(is_running)
-    pool = await executor._pool._current()
+    pool = await executor._accesses.reader.pool._current()
 
     async def refuse(*_: object, **__: object) -> None:
         raise asyncpg.TooManyConnectionsError("sorry, too many clients already")
@@ -445,7 +445,7 @@ async def test_a_server_without_free_connections_ends_no_running_statement(
         patch.setattr(asyncpg.pool.Pool, "acquire", refuse)
         with pytest.raises(DatabaseUnavailable):
             await executor.run(make_request("SELECT 1"))
-    assert await executor._pool._current() is pool
+    assert await executor._accesses.reader.pool._current() is pool
     assert (await running).rows[0][1] == 1
     await executor.close()
 

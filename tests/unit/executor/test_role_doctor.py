@@ -58,7 +58,7 @@ ROLES = [
                 "limits: temp_file_limit is -1. As a superuser: ALTER ROLE",
                 'role: "nlq_ro" may open any number of connections',
             ],
-            "ok": ["grants: exactly what the policy 'default' allows", "rows: row-level security is off"],
+            "ok": ["grants: exactly what the policy 'default' allows", "rows: row-level security is on"],
         },
     ),
     ("nlq_ro", "restricted", {"error": ["more than the policy allows can be read: labor.worker_name"]}),

@@ -4,7 +4,7 @@ import pytest
 from fakes import make_prompt
 
 from deployments.prompt_builder.builder import PromptBuilderCore
-from serve_app.contracts import CannotAnswer, Prompt, SchemaSnapshot, SqlCandidate
+from serve_app.contracts import Caller, CannotAnswer, Prompt, SchemaSnapshot, SqlCandidate
 from serve_app.errors import DatabaseUnavailable, InvalidRequest
 from tests.prompt_cases import SAMPLE_SCHEMA, make_context, make_profile, make_question
 
@@ -17,7 +17,7 @@ class SchemaSourceFake:
         self.down = False
         self.schema = SAMPLE_SCHEMA
 
-    async def __call__(self) -> SchemaSnapshot:
+    async def __call__(self, caller: Caller | None = None) -> SchemaSnapshot:
         self.reads += 1
         await asyncio.sleep(0)
         if self.down:

@@ -19,6 +19,7 @@ from deployments.prompt_builder.config import PromptConfig
 from deployments.prompt_builder.deployment import PromptBuilder
 from deployments.sql_validator.config import ValidatorConfig
 from deployments.sql_validator.deployment import SqlValidator
+from serve_app.auth.identity import Access
 from serve_app.contracts import Caller, Exchange, Generation, GenerationRequest, Prompt, TokenChunk
 from serve_app.errors import ConfigurationError, ModelUnavailable
 from serve_app.ingress import Ingress
@@ -148,8 +149,24 @@ async def test_conversations_are_kept_in_the_data_folder(tmp_path: Path) -> None
     assert (tmp_path / "data" / "conversations.sqlite").is_file()
 
 
-def test_the_ingress_makes_its_app_over_handles() -> None:
-    handle = LocalHandle(FakeExecutor())
-    ingress = Ingress(ServiceConfig(), handle, handle, {"tiny": handle}, handle, handle, LOGS)  # type: ignore[arg-type, dict-item]
+def test_the_ingress_makes_its_app_over_handles(tmp_path: Path) -> None:
+    handle: Any = LocalHandle(FakeExecutor())
+    ingress = Ingress(ServiceConfig(), handle, handle, {"tiny": handle}, handle, handle, LOGS, None, tmp_path)
+    assert len(list((tmp_path / "audit").glob("*.jsonl"))) == 1
     app = ingress.__serve_build_asgi_app__()
     assert "/api/chat" in {getattr(route, "path", "") for route in app.routes}
+
+
+def test_without_credentials_the_ingress_serves_no_other_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever a Serve config says to the proxy."""
+    monkeypatch.setattr("serve_app.ingress.served_host", lambda: "0.0.0.0")
+    handle: Any = LocalHandle(FakeExecutor())
+    handles = (handle, handle, {"tiny": handle}, handle, handle)
+    with pytest.raises(ConfigurationError, match="PLUMBLINE_AUTH_MODE"):
+        Ingress(ServiceConfig(), *handles, LOGS, None, tmp_path)
+    monkeypatch.setenv("PLUMBLINE_AUTH_MODE", "jwt")
+    monkeypatch.setenv("PLUMBLINE_AUTH_JWT_SECRET", "s" * 32)
+    monkeypatch.setenv("PLUMBLINE_AUTH_JWT_AUDIENCE", "a")
+    Ingress(ServiceConfig(access=Access(mode="jwt")), *handles, LOGS, None, tmp_path)

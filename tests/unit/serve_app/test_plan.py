@@ -140,7 +140,7 @@ def test_the_service_gets_the_limits_of_the_settings() -> None:
     service = make_plan(load_settings(environ)).service
     assert (service.pipeline.max_retries, service.pipeline.max_history) == (1, 2)
     assert service.pipeline.execution_timeout_s == 7
-    assert (service.policy, service.model_enabled) == ("restricted", False)
+    assert (service.access.policy, service.model_enabled) == ("restricted", False)
 
 
 def table(**columns: SemanticType | None) -> TableTerms:

@@ -10,7 +10,7 @@ from deployments.prompt_builder.retrieval import Example, ExampleIndex
 from deployments.prompt_builder.verified import library as library_module
 from deployments.prompt_builder.verified.answers import VerifiedAnswers
 from deployments.prompt_builder.verified.library import ExampleLibrary, example_of
-from serve_app.contracts import Exchange, Prompt, SchemaSnapshot, VerifiedExample
+from serve_app.contracts import Caller, Exchange, Prompt, SchemaSnapshot, VerifiedExample
 from serve_app.errors import StoreUnavailable
 from tests.prompt_cases import NOW, PACK, SAMPLE_SCHEMA, make_context, make_profile, make_question, whole_text
 
@@ -99,7 +99,7 @@ def test_retrieval_keeps_to_the_organization() -> None:
     assert [e.id for e, _ in index.nearest("All permits", 5, organization_id="south")] == ["pack:1"]
 
 
-async def schema() -> SchemaSnapshot:
+async def schema(caller: Caller | None = None) -> SchemaSnapshot:
     return SAMPLE_SCHEMA
 
 

@@ -173,3 +173,61 @@ def test_names_are_unique_and_the_table_lists_them_all() -> None:
     assert len({s.variable for s in table}) == len({s.path for s in table}) == len(table)
     assert len(readme_table().splitlines()) == len(table) + 2
     assert "prompt.profile" not in {s.path for s in table}
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.7", "plumbline.example", ""])
+def test_without_credentials_only_this_machine_may_connect(host: str) -> None:
+    environ = {"PLUMBLINE_HOST": host} if host else {}
+    if not host:
+        assert load_settings(environ).server.host == "127.0.0.1"
+        return
+    (fault,) = faults_of(environ)
+    assert "PLUMBLINE_HOST" in fault
+    assert "PLUMBLINE_AUTH_MODE" in fault
+    assert load_settings({**environ, "PLUMBLINE_AUTH_MODE": "api_keys"}).server.host == host
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.0.1", "localhost", "::1", "LOCALHOST"])
+def test_the_loopback_interface_needs_no_credentials(host: str) -> None:
+    assert load_settings({"PLUMBLINE_HOST": host}).server.host == host
+
+
+SHORT = "too-short-by-half"
+TOKENS = {"PLUMBLINE_AUTH_MODE": "jwt", "PLUMBLINE_AUTH_JWT_AUDIENCE": "a"}
+
+
+@pytest.mark.parametrize(
+    ("environ", "told"),
+    [
+        (TOKENS, "PLUMBLINE_AUTH_JWT_SECRET"),
+        (
+            {**TOKENS, "PLUMBLINE_AUTH_JWT_SECRET": "s" * 32, "PLUMBLINE_AUTH_JWT_JWKS_URL": "https://a/b"},
+            "exactly one",
+        ),
+        (
+            {"PLUMBLINE_AUTH_MODE": "jwt", "PLUMBLINE_AUTH_JWT_SECRET": "s" * 32},
+            "PLUMBLINE_AUTH_JWT_AUDIENCE",
+        ),
+        ({"PLUMBLINE_AUTH_JWT_SECRET": SHORT}, "at least 32 bytes"),
+        ({"PLUMBLINE_AUTH_PEPPER": SHORT}, "at least 32 bytes"),
+        ({"PLUMBLINE_AUTH_JWT_JWKS_URL": "http://idp.example/keys"}, "https://"),
+        ({"PLUMBLINE_AUTH_JWT_POLICIES": "{member: no-such}"}, "configs/policies"),
+        ({"PLUMBLINE_EXECUTOR_ORGANIZATION_ROLES": "one_role"}, "{organization}"),
+        ({"PLUMBLINE_EXECUTOR_ORGANIZATION_ROLES": "{bad"}, "JSON"),
+        ({"PLUMBLINE_AUDIT_FSYNC": "often"}, "always, interval, never"),
+    ],
+)
+def test_faults_of_identity_are_told_without_secrets(environ: dict[str, str], told: str) -> None:
+    (fault,) = faults_of(environ)
+    assert told in fault
+    assert SHORT not in fault
+
+
+def test_roles_of_organizations_come_as_a_template_or_a_mapping() -> None:
+    name = "PLUMBLINE_EXECUTOR_ORGANIZATION_ROLES"
+    assert load_settings({name: "org_{organization}"}).executor.organization_roles == "org_{organization}"
+    assert load_settings({name: '{"acme": "r1"}'}).executor.organization_roles == {"acme": "r1"}
+
+
+def test_the_credential_of_the_command_line_is_no_setting() -> None:
+    assert load_settings({"PLUMBLINE_API_KEY": "plk_x"}) == Settings()

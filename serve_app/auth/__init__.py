@@ -1,0 +1,1 @@
+"""Who asks: credentials of requests, and what they allow. Nothing here needs Ray or HTTP routes."""
