@@ -35,8 +35,8 @@ def test_every_cell_runs(notebook: Path, running: Operator, monkeypatch: pytest.
         for number, cell in enumerate(code_cells(notebook)):
             exec(compile("".join(cell["source"]), f"{notebook.name}, code cell {number}", "exec"), names)
     finally:
-        # The tutorial ends its own database and instance in its last cell, and removes their folder, unless an
-        # earlier one fails.
+        # The tutorial's last cell ends its database and instance and removes their folder, unless one fails
+        # before.
         if "server" in names and Path(names["WORK"]).exists():
             names["plumbline"]("down")
             names["server"].stop()
