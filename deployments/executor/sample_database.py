@@ -47,8 +47,10 @@ class SampleFiles:
         return (self.folder / "seed.sql").read_text(encoding="utf-8")
 
     @property
-    def security(self) -> str:
-        return (self.folder / "security.sql").read_text(encoding="utf-8")
+    def security(self) -> str | None:
+        """The policies by organization; None where the data belongs to nobody in particular."""
+        path = self.folder / "security.sql"
+        return path.read_text(encoding="utf-8") if path.is_file() else None
 
 
 def load_sample_database(
@@ -108,12 +110,13 @@ async def _load(
             async with database.transaction():
                 await _ensure_rows(database, files)
                 await _ensure_reader(database, database_name, *reader)
-                if organization_password is None:
+                security = files.security
+                if organization_password is None or security is None:
                     return ()
                 password_of = organization_password
                 return await ensure_organizations(
                     database,
-                    files.security,
+                    security,
                     lambda role: _ensure_reader(database, database_name, role, password_of(role)),
                 )
         finally:

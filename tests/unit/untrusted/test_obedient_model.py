@@ -15,7 +15,8 @@ from deployments.executor.executor import SqlExecutor
 from deployments.prompt_builder.builder import PromptBuilderCore
 from deployments.prompt_builder.verified.library import ExampleLibrary
 from deployments.sql_validator.validator import SqlValidatorCore
-from serve_app.contracts import SchemaSnapshot
+from serve_app.auth.identity import Access
+from serve_app.contracts import Caller, SchemaSnapshot
 from serve_app.http_app import make_app
 from serve_app.metrics import Figures, NullRecorder
 from serve_app.pipeline import PipelineLimits
@@ -68,8 +69,8 @@ async def state_of(dsn: str) -> str:
 
 
 def app_of(attempt: Attempt, executor: SqlExecutor) -> httpx.AsyncClient:
-    async def schema() -> SchemaSnapshot:
-        return attempt.schema(await executor.schema())
+    async def schema(caller: Caller) -> SchemaSnapshot:
+        return attempt.schema(await executor.schema(caller=caller))
 
     conversations = FakeConversations()
     conversations.exchanges[CONVERSATION] = list(attempt.history())
@@ -83,7 +84,9 @@ def app_of(attempt: Attempt, executor: SqlExecutor) -> httpx.AsyncClient:
         validator=SqlValidatorCore(executor.schema),
         executor=executor,
     )
-    config = ServiceConfig(pipeline=PipelineLimits(retry_delay_s=0, max_retries=1), policy=POLICY)
+    config = ServiceConfig(
+        pipeline=PipelineLimits(retry_delay_s=0, max_retries=1), access=Access(policy=POLICY)
+    )
     service = ChatService(stages, config, Figures(NullRecorder()))
     transport = httpx.ASGITransport(make_app(service), raise_app_exceptions=False)
     return httpx.AsyncClient(transport=transport, base_url="http://plumbline")
