@@ -10,8 +10,8 @@ from tests.prompt_cases import EXAMPLES, NOW, SAMPLE_SCHEMA, make_context, make_
 from tests.sql_cases import attack_items
 
 GRAMMAR = sql_grammar(SAMPLE_SCHEMA, (example.sql for example in EXAMPLES))
-# What a grammar cannot tell: whose column it is in a SELECT, which columns a subquery has, and a character in a
-# literal that lexers read differently (F0132).
+# What a grammar cannot tell: whose column it is in a SELECT, which columns a subquery has, and a character in
+# a literal that lexers read differently (F0132).
 LEFT_TO_THE_VALIDATOR = {"R0649", "R0650", "F0132", "F0351", "F0353"}
 ATTACKS = [
     item
