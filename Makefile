@@ -17,6 +17,8 @@ MINUTES ?= 10
 FUZZ ?=
 # Further arguments of pytest: make test ARGS="--cov -x"
 ARGS ?=
+# Units run beside the tests of a running instance; make test WORKERS=0 runs them one after the other.
+WORKERS ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: up down test check bench fuzz notebooks schemathesis help
@@ -34,7 +36,7 @@ down: $(STAMP) ## Stop what `make up` started
 
 test: $(STAMP) ## All tests: units, properties, the real Serve graph and database (ARGS="..." for pytest)
 	@echo "==> Running the tests"
-	@$(PY) -m pytest -m "not performance and not gpu" $(ARGS)
+	@$(PY) -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder -m "not performance and not gpu" $(ARGS)
 
 check: $(STAMP) ## ruff, ruff format, mypy --strict, audit of packages, scan for secrets, unit tests
 	@echo "==> ruff"
@@ -47,7 +49,7 @@ check: $(STAMP) ## ruff, ruff format, mypy --strict, audit of packages, scan for
 	@echo "==> Secrets in the repository (false finds: .secrets.baseline)"
 	@git ls-files -z | xargs -0 $(VENV)/bin/detect-secrets-hook --baseline .secrets.baseline
 	@echo "==> Unit tests"
-	@$(PY) -m pytest tests/unit $(ARGS)
+	@$(PY) -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder tests/unit $(ARGS)
 
 bench: $(STAMP) ## Benchmarks of this machine: validator, limits, generator, questions over HTTP
 	@echo "==> Running the benchmarks"
