@@ -10,9 +10,9 @@ from importlib import import_module, resources
 from typing import Any, NamedTuple
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory  # type: ignore[import-untyped]
-from postgast import PgQueryError, deparse, scan
+from postgast import PgQueryError, scan
 from postgast.errors import check_error
-from postgast.native import lib
+from postgast.native import PgQueryProtobuf, lib
 
 # Message classes and enum values, built when imported; the stub beside them is not valid Python.
 pg: Any = import_module("postgast.pg_query_pb2")
@@ -133,16 +133,22 @@ def _decoded(kind: Any, data: bytes) -> Node:
         raise GrammarError("the statement is nested too deeply") from fault
 
 
-def regenerate(tree: Node) -> str:
-    """SQL text of a parse tree, written by libpg_query's C deparser.
+def regenerate(data: bytes) -> str:
+    """SQL text of a serialized parse tree, written by libpg_query's C deparser.
 
     Raises:
         GrammarError: the tree cannot be written.
     """
+    held = ctypes.create_string_buffer(data, len(data))
+    message = PgQueryProtobuf(len=len(data), data=ctypes.addressof(held))
+    result = lib.pg_query_deparse_protobuf(message)
     try:
-        return str(deparse(tree))
+        check_error(result)
+        return str(result.query.decode("utf-8"))
     except PgQueryError as fault:
         raise GrammarError(str(fault.message)) from fault
+    finally:
+        lib.pg_query_free_deparse_result(result)
 
 
 # Descriptors answer slowly in Python, and a tree asks them thousands of times.
@@ -161,6 +167,10 @@ def field_shape(field: Any) -> int:
 
 def children(message: Node) -> list[Node]:
     """The messages directly below a message, in field order."""
+    if message.__class__ is pg.Node:
+        # Every second message is one, and asking what it holds is quicker than to list its fields.
+        kind = message.WhichOneof("node")
+        return [] if kind is None else [getattr(message, kind)]
     found: list[Node] = []
     for field, value in message.ListFields():
         shape = _SHAPES.get(field)

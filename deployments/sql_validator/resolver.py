@@ -28,6 +28,9 @@ from serve_app.contracts import Violation
 
 _EMPTY = Scope()
 
+# Most messages of an expression are these, and there is no column below them.
+_NAMELESS = frozenset({pg.A_Const, pg.String})
+
 
 class TooManyColumns(Exception):
     """Stars expand to more columns than PostgreSQL allows."""
@@ -243,12 +246,12 @@ class Resolver:
         pending: list[Node] = [root]
         while pending:
             message = pending.pop()
-            kind = type(message).__name__
-            if kind == "SelectStmt":
+            kind = message.__class__
+            if kind is pg.SelectStmt:
                 self._select(message, scope, ctes)
-            elif kind == "ColumnRef":
+            elif kind is pg.ColumnRef:
                 self._column(message, scope)
-            else:
+            elif kind not in _NAMELESS:
                 pending.extend(children(message))
 
     def _column(self, reference: Node, scope: Scope) -> None:

@@ -8,8 +8,8 @@ column definitions, no VARIADIC, no ORDER BY … USING, no SEARCH or CYCLE, no b
 from collections import defaultdict
 from typing import Any
 
-from deployments.sql_validator.grammar import MANY, ONE, Node, children, field_shape, unwrap
-from deployments.sql_validator.rules.base import UNREADABLE, violation
+from deployments.sql_validator.grammar import MANY, ONE, Node, children, field_shape, pg, unwrap
+from deployments.sql_validator.rules.base import UNREADABLE, Names, violation
 from serve_app.contracts import Violation
 
 _FIELDS: dict[str, frozenset[str]] = {
@@ -118,11 +118,11 @@ def index(select: Node) -> tuple[Kinds, list[Violation]]:
     pending: list[Any] = [select]
     while pending:
         message = pending.pop()
-        kind = type(message).__name__
-        if kind == "Node":
+        if message.__class__ is pg.Node:
             # Plain DISTINCT is a node without a child.
             pending.extend(children(message))
             continue
+        kind = message.__class__.__name__
         if kind not in _FIELDS:
             violations.append(_refused(kind, kind in _CHANGES_DATA))
             continue
@@ -141,6 +141,18 @@ def index(select: Node) -> tuple[Kinds, list[Violation]]:
                 violations.append(_refused(f"{kind}.{field.name}", False))
     _separate_table_functions(kinds)
     return kinds, violations
+
+
+def names_in(kinds: Kinds) -> Names:
+    """The names of tables and columns in an indexed tree; stars have none."""
+    names = Names()
+    for table in kinds["RangeVar"]:
+        names["table", table.relname] += 1
+    for reference in kinds["ColumnRef"]:
+        last = reference.fields[-1]
+        if last.WhichOneof("node") == "string":
+            names["column", last.string.sval] += 1
+    return names
 
 
 def _separate_table_functions(kinds: Kinds) -> None:

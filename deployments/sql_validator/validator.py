@@ -32,8 +32,9 @@ from deployments.sql_validator.rules.base import (
     TreeRule,
     violation,
 )
+from deployments.sql_validator.rules.second_reader import same_names
 from deployments.sql_validator.rules.tokens import token_text
-from deployments.sql_validator.tree import index, single_select
+from deployments.sql_validator.tree import index, names_in, single_select
 from serve_app.contracts import Caller, RejectedSql, SchemaSnapshot, StageHealth, ValidSql, Violation
 
 _log = logging.getLogger("plumbline.sql_validator")
@@ -91,11 +92,12 @@ class Validator:
         statement = self._read(source, tree, rights)
         for rules in (TREE_RULES, NAME_RULES, AGREEMENT_RULES):
             _stop_on(_apply(rules, statement))
+        tables = _tables(statement)
         cap = min(rights.row_cap or self.config.row_cap, self.config.row_cap)
         applied = apply_row_cap(tree, cap)
         return ValidSql(
-            sql=_text_of(tree),
-            tables=_tables(statement),
+            sql=self._written(tree, statement),
+            tables=tables,
             row_cap=cap,
             cap_applied=applied,
             # Of what runs: where the cap had to go around an ORDER BY, the order is no part of it any more.
@@ -108,7 +110,23 @@ class Validator:
             raise Rejection([select])
         kinds, violations = index(select)
         _stop_on(violations)
-        return ParsedStatement(source, select, kinds, rights, self.config)
+        return ParsedStatement(source, select, kinds, names_in(kinds), rights, self.config)
+
+    def _written(self, tree: Node, statement: ParsedStatement) -> str:
+        """The text of a checked tree, proven to read as that tree again, and to both readers alike.
+
+        Raises:
+            GrammarError: it reads as another tree.
+            Rejection: the second reader does not read the same names, or could not be given the text.
+        """
+        data = tree.SerializeToString()
+        source = Source(regenerate(data))
+        text = token_text(source, self.config)
+        found = [found for rule in TOKEN_RULES for found in rule(text)]
+        if not found and not same_tree(data, serialized(source)):
+            raise GrammarError("the statement cannot be written down again exactly; write it more plainly")
+        _stop_on([_of_the_written(v) for v in found or same_names(source.sql, statement.names)])
+        return source.sql
 
 
 def _apply(rules: tuple[TreeRule, ...], statement: ParsedStatement) -> list[Violation]:
@@ -124,23 +142,17 @@ def _rejected(found: Violation) -> RejectedSql:
     return RejectedSql(violations=(found,))
 
 
+def _of_the_written(found: Violation) -> Violation:
+    """A violation of the text that would run; its place is none in the text that came in."""
+    reason = f"written down again for the database, {found.reason}"
+    return found.model_copy(update={"reason": reason, "position": None})
+
+
 def _tables(statement: ParsedStatement) -> tuple[str, ...]:
     """Allowed tables that the statement names; a CTE of the same name counts, to be on the safe side."""
     return tuple(
         sorted({t.relname for t in statement.of("RangeVar") if t.relname in statement.rights.tables})
     )
-
-
-def _text_of(tree: Node) -> str:
-    """The text of a tree, proven to read as that tree again.
-
-    Raises:
-        GrammarError: it does not.
-    """
-    sql = regenerate(tree)
-    if not same_tree(tree.SerializeToString(), serialized(Source(sql))):
-        raise GrammarError("the statement cannot be written down again exactly; write it more plainly")
-    return sql
 
 
 class SqlValidatorCore:

@@ -1,5 +1,6 @@
 """What rules of one phase look at, and how they say no."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -8,6 +9,8 @@ from deployments.sql_validator.config import ValidatorConfig
 from deployments.sql_validator.grammar import Node, Source, Token
 from deployments.sql_validator.policy import Rights
 from serve_app.contracts import Violation
+
+Names = Counter[tuple[Literal["table", "column"], str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +27,14 @@ class TokenText:
 class ParsedStatement:
     """A statement that PostgreSQL's grammar has read: one SELECT made of known node kinds.
 
-    ``kinds`` lists all messages of the tree by the name of their kind.
+    ``kinds`` lists all messages of the tree by the name of their kind; ``names`` counts what the tree calls
+    tables and columns, as in ("column", "budget").
     """
 
     source: Source
     select: Node
     kinds: Mapping[str, list[Any]]
+    names: Names
     rights: Rights
     config: ValidatorConfig
 
