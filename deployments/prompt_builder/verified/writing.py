@@ -1,29 +1,9 @@
 """Reading a verified statement into a tree that can be written back without changing its meaning."""
 
-from typing import Any, ClassVar
-
 import sqlglot
 from sqlglot import exp
-from sqlglot.generators.postgres import PostgresGenerator
 
 from deployments.sql_validator.grammar import GrammarError, Source, parse, same_tree
-
-
-class _Writer(PostgresGenerator):
-    """PostgreSQL text that PostgreSQL's grammar reads as it read the original."""
-
-    # sqlglot casts what it rounds, for values that might be of type double precision.
-    TRANSFORMS: ClassVar[Any] = {
-        kind: write for kind, write in PostgresGenerator.TRANSFORMS.items() if kind is not exp.Round
-    }
-
-    def not_sql(self, expression: exp.Not) -> str:
-        """``x NOT IN (…)``, which to PostgreSQL is an operator of its own and not ``NOT x IN (…)``."""
-        inner = expression.this
-        if not isinstance(inner, (exp.In, exp.Between)):
-            return super().not_sql(expression)
-        subject, whole = self.sql(inner, "this"), self.sql(inner)
-        return f"{subject} NOT{whole[len(subject) :]}"
 
 
 def read_statement(sql: str) -> exp.Expr | None:
@@ -43,7 +23,28 @@ def written(tree: exp.Expr) -> str:
         if isinstance(unit, exp.Var):
             # sqlglot reads units as upper case; PostgreSQL sees the text of a literal there.
             unit.set("this", unit.name.lower())
-    return _Writer(dialect="postgres", comments=False).generate(tree)
+    return _spelled_for_postgres(tree).sql(dialect="postgres", comments=False)
+
+
+def _spelled_for_postgres(tree: exp.Expr) -> exp.Expr:
+    """A copy in which nothing is left that sqlglot would write as something else to PostgreSQL's grammar.
+
+    sqlglot casts what it rounds, for values that might be of type double precision, and writes
+    ``NOT x IN (…)`` for ``x NOT IN (…)``, which is an operator of its own. Its generator has places to change
+    that, but may be compiled, and then cannot be inherited from.
+    """
+    copy = tree.copy()
+    # From the innermost outwards: what is put in place of a node holds text of all that is below it.
+    for node in reversed(list(copy.walk())):
+        if isinstance(node, exp.Round):
+            arguments = [a for a in (node.this, node.args.get("decimals")) if a is not None]
+            node.replace(exp.Anonymous(this="ROUND", expressions=arguments))
+        elif isinstance(node, exp.Not) and isinstance(node.this, (exp.In, exp.Between)):
+            inner = node.this
+            subject = inner.this.sql(dialect="postgres", comments=False)
+            inner.set("this", exp.Var(this=f"{subject} NOT"))
+            node.replace(inner)
+    return copy
 
 
 def without_cap(sql: str, row_cap: int | None) -> str:
