@@ -173,6 +173,10 @@ class SchemaSnapshot(Message):
     """What the assistant's login role may see, read from the catalogs."""
 
     tables: tuple[Table, ...]
+    overloaded: tuple[str, ...] = Field(
+        default=(),
+        description="Names of PostgreSQL's functions and operators that the database gives its own as well",
+    )
     fingerprint: str = Field(description="Stable hash of everything above; stages cache by it")
     taken_at: datetime
 

@@ -40,7 +40,15 @@ def wanted(policies: Policies, policy_name: str, live: Mapping[str, Sequence[str
     )
     allowed = readable_columns(policies, policy_name, live)
     columns |= {table: frozenset(names) for table, names in allowed.items()}
-    return Wanted(policy_name, schema, columns, all_granted=policies.policy(policy_name).tables == "*")
+    policy = policies.policy(policy_name)
+    return Wanted(
+        policy_name,
+        schema,
+        columns,
+        all_granted=policy.tables == "*",
+        functions=frozenset(policy.functions) | policy.set_returning_functions.keys(),
+        operators=frozenset(policy.operators),
+    )
 
 
 def _snapshot(live: Mapping[str, Sequence[str]]) -> SchemaSnapshot:

@@ -18,6 +18,7 @@ from typing import Any
 import asyncpg
 
 from deployments.executor.config import IntrospectionConfig
+from deployments.executor.overloads import read_overloads
 from deployments.executor.pool import PooledConnection
 from serve_app.contracts import Column, ColumnStatistics, ForeignKey, SchemaSnapshot, Table
 
@@ -116,7 +117,13 @@ async def read_schema(connection: PooledConnection, config: IntrospectionConfig)
     values = await _values(connection, relations, config)
     by_oid = {relation.oid: relation for relation in relations}
     tables = tuple(_table(relation, keys, by_oid, values) for relation in relations)
-    return SchemaSnapshot(tables=tables, fingerprint=fingerprint(tables), taken_at=datetime.now(UTC))
+    overloaded = await _overloaded(connection, config)
+    return SchemaSnapshot(
+        tables=tables,
+        overloaded=overloaded,
+        fingerprint=fingerprint(tables, overloaded),
+        taken_at=datetime.now(UTC),
+    )
 
 
 async def read_statistics(
@@ -145,10 +152,19 @@ def listed_values(definition: str) -> tuple[str, ...]:
     return tuple(text.replace("''", "'") for text in QUOTED_TEXT.findall(listed[1])) if listed else ()
 
 
-def fingerprint(tables: tuple[Table, ...]) -> str:
-    """A hash of all that a prompt can show. Row estimates are left out, since they drift on their own."""
-    plain = [table.model_dump(mode="json", exclude={"row_estimate"}) for table in tables]
+def fingerprint(tables: tuple[Table, ...], overloaded: tuple[str, ...] = ()) -> str:
+    """A hash of all that a prompt can show and a statement may name. Row estimates are left out, since they
+    drift on their own.
+    """
+    plain: list[Any] = [table.model_dump(mode="json", exclude={"row_estimate"}) for table in tables]
+    plain += overloaded
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:32]
+
+
+async def _overloaded(connection: PooledConnection, config: IntrospectionConfig) -> tuple[str, ...]:
+    """Names that a statement must not use; those of extensions are left to whoever installed them."""
+    found = await read_overloads(connection, config.schema_name)
+    return tuple(sorted({o.name for o in found if o.kind != "cast" and not o.of_extension}))
 
 
 async def _relations(connection: PooledConnection, config: IntrospectionConfig) -> list[Relation]:

@@ -107,7 +107,10 @@ class TableRights:
 
 @dataclass(frozen=True, slots=True)
 class Rights:
-    """A policy applied to a schema: everything that a statement may name."""
+    """A policy applied to a schema: everything that a statement may name.
+
+    ``overloaded``: names of functions and operators that mean others of the database's own as well.
+    """
 
     policy: str
     schema_name: str
@@ -119,6 +122,7 @@ class Rights:
     enum_types: frozenset[str]
     operators: frozenset[str]
     collations: frozenset[str]
+    overloaded: frozenset[str]
     row_cap: int | None
 
 
@@ -246,6 +250,7 @@ def _apply(name: str, policy: Policy, schema: SchemaSnapshot | None) -> Rights:
         enum_types=_enum_types(schema),
         operators=frozenset(policy.operators),
         collations=frozenset(policy.collations),
+        overloaded=frozenset(schema.overloaded if schema else ()),
         row_cap=policy.row_cap,
     )
 

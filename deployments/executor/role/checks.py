@@ -36,13 +36,16 @@ class Finding:
 class Wanted:
     """What the role should be able to read: by table of ``schema_name``, the columns that the policy allows.
 
-    ``all_granted``: the policy takes whatever the role may see, so that nothing can be missing.
+    ``all_granted``: the policy takes whatever the role may see, so that nothing can be missing. ``functions``
+    and ``operators`` are PostgreSQL's own that the policy lists.
     """
 
     policy: str
     schema_name: str
     columns: Mapping[str, frozenset[str]]
     all_granted: bool = False
+    functions: frozenset[str] = frozenset()
+    operators: frozenset[str] = frozenset()
 
 
 Check = Callable[[RoleFacts, Wanted], Iterable[Finding]]
@@ -237,6 +240,30 @@ def check_routines(facts: RoleFacts, _: Wanted) -> Iterator[Finding]:
         )
 
 
+def check_overloads(facts: RoleFacts, wanted: Wanted) -> Iterator[Finding]:
+    """What a statement would call where the policy means one of PostgreSQL's own functions."""
+    role = quote_identifier(facts.role.name)
+    listed = {"function": wanted.functions, "operator": wanted.operators}
+    for overload in facts.overloads:
+        if overload.kind != "cast" and overload.name not in listed[overload.kind]:
+            continue
+        told = f"the {overload.kind} {overload.signature}"
+        if overload.of_extension:
+            yield Finding(
+                "warning",
+                "overloads",
+                f"{told} of an extension goes by a name of PostgreSQL's own that the policy lists",
+                "Move the extension to a schema of its own without USAGE for the role.",
+            )
+        else:
+            yield Finding(
+                "error",
+                "overloads",
+                f"{told} would be called where the policy means one of PostgreSQL's own",
+                f"REVOKE EXECUTE ON FUNCTION {overload.function} FROM PUBLIC, {role};",
+            )
+
+
 def check_row_security(facts: RoleFacts, wanted: Wanted) -> Iterator[Finding]:
     tables = [
         r for r in facts.relations if r.schema == wanted.schema_name and r.readable and not r.is_sequence
@@ -265,6 +292,7 @@ CHECKS: tuple[Check, ...] = (
     check_writes,
     check_columns,
     check_routines,
+    check_overloads,
     check_limits,
     check_row_security,
     check_server,

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 import asyncpg
 
+from deployments.executor.overloads import Overload, read_overloads
+
 ROLE = """
 SELECT r.rolname AS name, r.rolsuper AS superuser, r.rolcreatedb AS create_databases,
        r.rolcreaterole AS create_roles, r.rolreplication AS replication,
@@ -155,6 +157,7 @@ class RoleFacts:
     schemas: tuple[Schema, ...] = ()
     relations: tuple[Relation, ...] = ()
     routines: tuple[Routine, ...] = ()
+    overloads: tuple[Overload, ...] = ()
     # Of the schema that questions are about: table -> column -> whether the role may read it.
     columns: Mapping[str, Mapping[str, bool]] = field(default_factory=dict)
 
@@ -175,6 +178,7 @@ async def read_facts(connection: asyncpg.Connection, schema_name: str) -> RoleFa
         schemas=tuple(Schema(**row) for row in await connection.fetch(SCHEMAS)),
         relations=tuple(Relation(**row) for row in await connection.fetch(RELATIONS)),
         routines=tuple(Routine(**row) for row in await connection.fetch(ROUTINES)),
+        overloads=await read_overloads(connection, schema_name),
         columns=await read_columns(connection, schema_name),
     )
 

@@ -8,12 +8,13 @@ tuple.
 from deployments.sql_validator.rules.allowed import ALLOWED_RULES
 from deployments.sql_validator.rules.base import TextRule, TokenRule, TreeRule
 from deployments.sql_validator.rules.names import NAME_RULES
+from deployments.sql_validator.rules.overloads import OVERLOAD_RULES
 from deployments.sql_validator.rules.second_reader import AGREEMENT_RULES
 from deployments.sql_validator.rules.size import SIZE_RULES
 from deployments.sql_validator.rules.text import TEXT_RULES
 from deployments.sql_validator.rules.tokens import TOKEN_RULES
 
-TREE_RULES: tuple[TreeRule, ...] = ALLOWED_RULES + SIZE_RULES
+TREE_RULES: tuple[TreeRule, ...] = ALLOWED_RULES + OVERLOAD_RULES + SIZE_RULES
 RULES: tuple[tuple[TextRule, ...] | tuple[TokenRule, ...] | tuple[TreeRule, ...], ...] = (
     TEXT_RULES,
     TOKEN_RULES,
