@@ -32,6 +32,7 @@ def apply_row_cap(tree: Node, cap: int) -> bool:
     # LEAST ignores NULL, so LIMIT NULL is capped as well.
     bound = pg.Node()
     bound.min_max_expr.op = pg.IS_LEAST
+    bound.min_max_expr.location = -1
     bound.min_max_expr.args.add().CopyFrom(select.limit_count)
     bound.min_max_expr.args.add().CopyFrom(_integer(cap))
     select.limit_count.CopyFrom(bound)
@@ -41,8 +42,9 @@ def apply_row_cap(tree: Node, cap: int) -> bool:
 def _wrap(statement: Node, cap: int) -> None:
     """WITH TIES may give more rows than its count, so the cap goes around it."""
     outer = pg.SelectStmt()
-    star = outer.target_list.add().res_target.val.column_ref
-    star.fields.add().a_star.SetInParent()
+    target = outer.target_list.add().res_target
+    target.location = target.val.column_ref.location = -1
+    target.val.column_ref.fields.add().a_star.SetInParent()
     source = outer.from_clause.add().range_subselect
     source.subquery.select_stmt.CopyFrom(statement.select_stmt)
     source.alias.aliasname = _WRAPPER
@@ -55,6 +57,8 @@ def _wrap(statement: Node, cap: int) -> None:
 def _integer(value: int) -> Node:
     node = pg.Node()
     node.a_const.ival.ival = value
+    # PostgreSQL's own mark of what stands nowhere in the text; 0 would be its beginning.
+    node.a_const.location = -1
     return node
 
 

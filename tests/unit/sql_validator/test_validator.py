@@ -159,6 +159,7 @@ def test_rules_are_told_apart_by_their_names() -> None:
         "SELECT 1 FROM projects" + " JOIN projects ON true" * 900,
         "SELECT " + "CASE WHEN true THEN " * 500 + "1" + " END" * 500,
         "SELECT " + "date(" * 22 + "start_date" + ")" * 22 + " FROM projects",
+        "SELECT " + '"date"(' * 22 + "start_date" + ")" * 22 + " FROM projects",
         "SELECT " + "ARRAY[" * 22 + "1" + "]" * 22,
         "SELECT " + "/*" * 4_000,
         "WITH c0 AS (SELECT 1 AS x), "
