@@ -29,8 +29,16 @@ from serve_app.contracts import (
     Tried,
     ValidSql,
 )
-from serve_app.errors import DatabaseUnavailable, ExecutionFailed, PermissionDenied, ValidationFailed
-from serve_app.steps import EnginePlan, Executed, Failure, Run
+from serve_app.errors import (
+    DatabaseUnavailable,
+    ExecutionFailed,
+    PermissionDenied,
+    SchemaChanged,
+    ValidationFailed,
+)
+from serve_app.steps import EnginePlan, Executed, Failure, Run, forget_schema
+
+FAILED_TRIALS = {"denied": PermissionDenied, "outdated": SchemaChanged, "failed": ExecutionFailed}
 
 
 class Attempt(NamedTuple):
@@ -58,6 +66,11 @@ async def choose(attempt: Attempt) -> Executed | CannotAnswer | Failure:
     run.trace.sql, run.trace.query_spec = best.sql, best.query_spec
     trials, failures = await _checked(run, readings)
     trials = await _tried(run, trials)
+    outdated = next((trial for trial in trials if _is(trial, "outdated")), None)
+    if outdated is not None:
+        # What the others mean under the new schema is not known either.
+        await forget_schema(run.stages)
+        return _failure(outdated)
     failures |= {trial.statement.rank: _failure(trial) for trial in trials if _has_failed(trial)}
     groups = grouped(trials)
     run.trace.candidates = told(readings, groups, len(attempt.generation.texts))
@@ -69,7 +82,7 @@ async def choose(attempt: Attempt) -> Executed | CannotAnswer | Failure:
         if isinstance(rows, ExecutionResult):
             return _executed(attempt, features_of(attempt.prompt, readings, groups, group, rows), group, rows)
         failures[group.best.statement.rank] = rows
-    return _ended(failures | {said.rank: _unread_as(said) for said in readings.refusals})
+    return await _ended(run, failures | {said.rank: _unread_as(said) for said in readings.refusals})
 
 
 async def run_directly(run: Run, candidate: SqlCandidate) -> Executed | Failure:
@@ -156,10 +169,14 @@ def _has_failed(trial: Trial) -> bool:
     return isinstance(trial.outcome, TrialFailed) and trial.outcome.kind != "timeout"
 
 
+def _is(trial: Trial, kind: str) -> bool:
+    return isinstance(trial.outcome, TrialFailed) and trial.outcome.kind == kind
+
+
 def _failure(trial: Trial) -> Failure:
     outcome = trial.outcome
     assert isinstance(outcome, TrialFailed), "asked of failed trials alone"
-    kind = PermissionDenied if outcome.kind == "denied" else ExecutionFailed
+    kind = FAILED_TRIALS[outcome.kind]
     return Failure(
         trial.statement.candidate.sql, outcome.detail, kind(outcome.message, detail=outcome.detail)
     )
@@ -184,14 +201,21 @@ async def _run(run: Run, sql: str, verdict: ValidSql) -> ExecutionResult | Failu
             return await run.stages.executor.run(request)
     except DatabaseUnavailable:
         raise
+    except (SchemaChanged, PermissionDenied) as error:
+        await forget_schema(run.stages)
+        if isinstance(error, PermissionDenied):
+            raise
+        return Failure(sql, error.detail or error.message, error)
     except ExecutionFailed as error:
         return Failure(sql, error.detail or error.message, error)
 
 
-def _ended(failures: dict[int, Failure]) -> Failure:
+async def _ended(run: Run, failures: dict[int, Failure]) -> Failure:
     """The best candidate's failure; the model cannot repair what the caller may not see."""
     failure = failures[min(failures)]
     if isinstance(failure.end, PermissionDenied):
+        # The schema shows it, so it was taken away since.
+        await forget_schema(run.stages)
         raise failure.end
     return failure
 

@@ -26,6 +26,7 @@ from serve_app.errors import (
     OutputTooLong,
     Overloaded,
     PlumblineError,
+    SchemaChanged,
 )
 from serve_app.events import TokenEvent
 from serve_app.steps import EnginePlan, Executed, Failure, Outcome, Run
@@ -159,7 +160,8 @@ async def _repair(
         built = await _build(run, context, plan, failure, attempt)
         if not isinstance(built, Prompt):
             return built
-        if same_text(built, previous) and plan.sampling.temperature == 0:
+        is_renewed = isinstance(failure.end, SchemaChanged)
+        if same_text(built, previous) and plan.sampling.temperature == 0 and not is_renewed:
             # A profile without repairs: the same prompt, greedily decoded, gives the same output.
             run.trace.attempts = attempt - 1
             break

@@ -457,9 +457,12 @@ class Tried(Message):
 
 
 class TrialFailed(Message):
-    """A statement that the database refused, or that took longer than a trial may."""
+    """A statement that the database refused, or that took longer than a trial may.
 
-    kind: Literal["failed", "denied", "timeout"]
+    ``outdated``: it names what the database no longer has.
+    """
+
+    kind: Literal["failed", "denied", "timeout", "outdated"]
     message: str = Field(description="For the user: one plain sentence")
     detail: str = Field(description="For the repair prompt and the log")
 

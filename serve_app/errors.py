@@ -7,6 +7,7 @@
   - ConversationNotFound      404
   - ValidationFailed          422  no safe SQL after all repairs (``rule``)
   - ExecutionFailed           422  the database refused or failed the statement
+    - SchemaChanged           422  it names what the database no longer has (reported as ``execution_failed``)
   - GenerationFailed          502
   - OutputTooLong             502  (reported as ``generation_failed``)
   - ModelUnavailable          503
@@ -99,6 +100,14 @@ class ExecutionFailed(PlumblineError):
     type = "execution_failed"
     status = 422
     default_message = "The database could not run the query. Try asking it in other words."
+
+
+class SchemaChanged(ExecutionFailed):
+    """The statement names a table or column that is gone: the schema it was checked by is out of date."""
+
+    default_message = (
+        "The query uses a table or column that does not exist any more. Please ask again, in other words."
+    )
 
 
 class DatabaseUnavailable(ExecutionFailed):

@@ -54,6 +54,8 @@ REPLICA_LOST = (
 
 # Serve restarts a lost replica within this order of time.
 RESTART_S = 5.0
+# A replica that does not listen for so long is not waited for when all are told something.
+TELL_S = 2.0
 
 
 def as_plumbline_error(error: Exception, lost: type[PlumblineError]) -> PlumblineError:
@@ -108,6 +110,20 @@ class StageHandle:
             # Our own timers end the wait, not the work: the replica has to be told.
             response.cancel()
             raise
+
+    async def call_all(self, method: str, *args: Any) -> None:
+        """Tell every replica, as far as it listens: for what each keeps by itself for a while."""
+        try:
+            await self._handle.broadcast(method, *args).results_async(timeout_s=TELL_S)
+        except Exception as error:
+            _log.warning(
+                "not every replica was told",
+                extra={
+                    "stage": self._handle.deployment_name,
+                    "method": method,
+                    "detail": type(error).__name__,
+                },
+            )
 
     async def health(self) -> StageHealth:
         health: StageHealth = await self.call("health")
@@ -164,6 +180,9 @@ class PromptBuilderHandle(StageHandle):
         meanings: tuple[Interpretation, ...] = await self.call("interpret", prompt, outputs)
         return meanings
 
+    async def forget_schema(self) -> None:
+        await self.call_all("forget_schema")
+
 
 class GeneratorHandle(StageHandle):
     """`Generator` over its Serve handle."""
@@ -209,6 +228,9 @@ class SqlValidatorHandle(StageHandle):
         verdicts: tuple[ValidSql | RejectedSql, ...] = await self.call("validate_all", statements, caller)
         return verdicts
 
+    async def forget_schema(self) -> None:
+        await self.call_all("forget_schema")
+
 
 class ExecutorHandle(StageHandle):
     """`Executor` over its Serve handle."""
@@ -226,3 +248,6 @@ class ExecutorHandle(StageHandle):
     async def schema(self, refresh: bool = False, caller: Caller | None = None) -> SchemaSnapshot:
         snapshot: SchemaSnapshot = await self.call("schema", refresh, caller)
         return snapshot
+
+    async def forget_schema(self) -> None:
+        await self.call_all("forget_schema")

@@ -47,6 +47,7 @@ from serve_app.errors import (
     ModelUnavailable,
     PermissionDenied,
     PlumblineError,
+    SchemaChanged,
 )
 from serve_app.events import Answer, DoneEvent, Event, RowsEvent, SqlEvent, StageEvent, TokenEvent
 from serve_app.feedback import accepted_statement, answered_exchange, feedback_record, make_feedback
@@ -56,6 +57,7 @@ from serve_app.pipeline import PipelineLimits, Stages, answer, answer_events, re
 from serve_app.sentences import answer_sentence
 from serve_app.settings.edge import EdgeSettings
 from serve_app.settings.tree import FeatureSettings, FeedbackSettings, LimitSettings
+from serve_app.steps import forget_schema
 from serve_app.trace import Trace
 
 _log = logging.getLogger("plumbline.service")
@@ -235,8 +237,12 @@ class ChatService:
             caller=caller,
             timeout_s=self.config.pipeline.execution_timeout_s,
         )
-        with trace.timed("execute"):
-            result = await self._stages.executor.run(request)
+        try:
+            with trace.timed("execute"):
+                result = await self._stages.executor.run(request)
+        except (SchemaChanged, PermissionDenied):
+            await forget_schema(self._stages)
+            raise
         trace.note_result(result)
         return verdict, result
 

@@ -84,6 +84,10 @@ class PromptBuilder(Protocol):
         """What each of an engine's outputs means."""
         ...
 
+    async def forget_schema(self) -> None:
+        """Ask for the schema again at the next question."""
+        ...
+
     async def health(self) -> StageHealth: ...
 
 
@@ -127,6 +131,10 @@ class SqlValidator(Protocol):
         self, statements: tuple[str, ...], caller: Caller
     ) -> tuple[ValidSql | RejectedSql, ...]: ...
 
+    async def forget_schema(self) -> None:
+        """Ask for the schema again at the next statement."""
+        ...
+
     async def health(self) -> StageHealth: ...
 
 
@@ -134,7 +142,10 @@ class Executor(Protocol):
     """The only holder of the target database's credentials."""
 
     async def run(self, request: ExecutionRequest) -> ExecutionResult:
-        """Raises ExecutionFailed, ExecutionTimeout, PermissionDenied or DatabaseUnavailable."""
+        """Raises ExecutionFailed, ExecutionTimeout, PermissionDenied, DatabaseUnavailable or Overloaded.
+
+        SchemaChanged: the statement names what is no longer there.
+        """
         ...
 
     async def trial(self, request: TrialRequest) -> tuple[TrialOutcome, ...]:
@@ -146,6 +157,10 @@ class Executor(Protocol):
 
     async def schema(self, refresh: bool = False, caller: Caller | None = None) -> SchemaSnapshot:
         """What the caller may see; the login role's whole view without one."""
+        ...
+
+    async def forget_schema(self) -> None:
+        """Read the schema again for the next who asks."""
         ...
 
     async def health(self) -> StageHealth: ...

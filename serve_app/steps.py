@@ -45,6 +45,13 @@ class Stages(NamedTuple):
     direct: DirectEngine | None = None
 
 
+async def forget_schema(stages: Stages) -> None:
+    """Have every stage ask for the schema again: a statement met another one than it was checked by."""
+    # First its source, so that nobody asks for the old one anew.
+    await stages.executor.forget_schema()
+    await asyncio.gather(stages.prompt_builder.forget_schema(), stages.validator.forget_schema())
+
+
 class EnginePlan(Message):
     """One engine of the cascade: how it generates, and how sure it has to be."""
 

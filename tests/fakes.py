@@ -42,7 +42,7 @@ from serve_app.contracts import (
     VerifiedExample,
     Violation,
 )
-from serve_app.errors import ConversationNotFound, DatabaseUnavailable, PlumblineError
+from serve_app.errors import ConversationNotFound, DatabaseUnavailable, PlumblineError, SchemaChanged
 from serve_app.pipeline import Stages
 
 ASKED_AT = datetime(2026, 5, 4, 9, 30, tzinfo=UTC)
@@ -184,6 +184,7 @@ class FakePromptBuilder:
         )
         self._interpret = interpret_with or (lambda output: SqlCandidate(sql=output))
         self.asked: list[tuple[Question, ConversationContext, tuple[str, str] | None]] = []
+        self.schemas_forgotten = 0
         self.engines: list[str] = []
 
     async def build(
@@ -200,6 +201,9 @@ class FakePromptBuilder:
 
     async def interpret(self, prompt: Prompt, outputs: tuple[str, ...]) -> tuple[Interpretation, ...]:
         return tuple(self._interpret(output) for output in outputs)
+
+    async def forget_schema(self) -> None:
+        self.schemas_forgotten += 1
 
     async def health(self) -> StageHealth:
         return StageHealth(stage="prompt_builder", ok=True, detail="Ready.")
@@ -265,6 +269,7 @@ class FakeValidator:
 
     def __init__(self, verdict_of: Callable[[str], ValidSql | RejectedSql] = valid) -> None:
         self._verdict_of = verdict_of
+        self.schemas_forgotten = 0
         self.asked: list[str] = []
 
     async def validate(self, sql: str, caller: Caller) -> ValidSql | RejectedSql:
@@ -275,6 +280,9 @@ class FakeValidator:
         self, statements: tuple[str, ...], caller: Caller
     ) -> tuple[ValidSql | RejectedSql, ...]:
         return tuple([await self.validate(sql, caller) for sql in statements])
+
+    async def forget_schema(self) -> None:
+        self.schemas_forgotten += 1
 
     async def health(self) -> StageHealth:
         return StageHealth(stage="validator", ok=True, detail="Ready.")
@@ -292,6 +300,7 @@ class FakeExecutor:
         self._gate = gate
         self.asked: list[ExecutionRequest] = []
         self.tried: list[TrialRequest] = []
+        self.schemas_forgotten = 0
 
     async def run(self, request: ExecutionRequest) -> ExecutionResult:
         self.asked.append(request)
@@ -315,7 +324,7 @@ class FakeExecutor:
             raise result
         if isinstance(result, PlumblineError):
             kinds = {"permission_denied": "denied", "execution_timeout": "timeout"}
-            kind = kinds.get(result.type, "failed")
+            kind = "outdated" if isinstance(result, SchemaChanged) else kinds.get(result.type, "failed")
             return TrialFailed.model_validate(
                 {"kind": kind, "message": result.message, "detail": result.detail or result.message}
             )
@@ -332,6 +341,9 @@ class FakeExecutor:
     async def schema(self, refresh: bool = False, caller: Caller | None = None) -> SchemaSnapshot:
         table = Table(name="t", columns=(Column(name="n", type="integer", nullable=False),))
         return SchemaSnapshot(tables=(table,), fingerprint="f", taken_at=ASKED_AT)
+
+    async def forget_schema(self) -> None:
+        self.schemas_forgotten += 1
 
     async def health(self) -> StageHealth:
         return StageHealth(stage="executor", ok=True, detail="Ready.")

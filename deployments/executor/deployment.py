@@ -65,6 +65,9 @@ class Executor:
     async def schema(self, refresh: bool = False, caller: Caller | None = None) -> SchemaSnapshot:
         return await self._core.schema(refresh, caller)
 
+    async def forget_schema(self) -> None:
+        await self._core.forget_schema()
+
     async def health(self) -> StageHealth:
         return await self._core.health()
 

@@ -141,6 +141,12 @@ class EmbeddedPostgres:
             self._state.is_dir() and self._running_port(cluster_folder(self._state, self._user)) is not None
         )
 
+    def postmaster_pid(self) -> int | None:
+        """The live server's first process; None if there is none."""
+        data = self.data_folder
+        found = _read_pid_file(data)
+        return found[0] if found is not None and serves(found[0], data) else None
+
     @property
     def data_folder(self) -> Path:
         """Under the state folder, or under /var/tmp where the server's user cannot reach the state folder."""
@@ -275,18 +281,23 @@ class EmbeddedPostgres:
     def _running_port(self, cluster: Path) -> int | None:
         """The port of the live server on this data folder; a stale or foreign process id counts as none."""
         data = cluster / "data"
-        try:
-            lines = (data / "postmaster.pid").read_text().splitlines()
-            pid, port = int(lines[PID_LINE]), int(lines[PORT_LINE])
-        except (FileNotFoundError, IndexError, ValueError):
-            return None
-        return port if serves(pid, data) else None
+        found = _read_pid_file(data)
+        return found[1] if found is not None and serves(found[0], data) else None
+
+
+def _read_pid_file(data: Path) -> tuple[int, int] | None:
+    """Process id and port of the server that was started last; None if the file is missing or not whole."""
+    try:
+        lines = (data / "postmaster.pid").read_text().splitlines()
+        return int(lines[PID_LINE]), int(lines[PORT_LINE])
+    except (FileNotFoundError, IndexError, ValueError):
+        return None
 
 
 def serves(pid: int, data: Path) -> bool:
     """Whether the process is alive and is the server of this data folder."""
     if PROCESSES.is_dir():
-        return pid in processes_in(data)
+        return _works_in(pid, str(data.resolve()))
     try:
         os.kill(pid, 0)
     except (ProcessLookupError, PermissionError):
@@ -296,14 +307,16 @@ def serves(pid: int, data: Path) -> bool:
 
 def processes_in(data: Path) -> set[int]:
     """The live server processes of a data folder: it is the working directory of them all."""
-    target = str(data.resolve())
-    found = set()
-    for process in PROCESSES.glob("[0-9]*"):
-        # Zombies and other users' processes have no readable working directory.
-        with suppress(OSError):
-            if os.readlink(process / "cwd") == target:
-                found.add(int(process.name))
-    return found
+    folder = str(data.resolve())
+    pids = [int(process.name) for process in PROCESSES.glob("[0-9]*")]
+    return {pid for pid in pids if _works_in(pid, folder)}
+
+
+def _works_in(pid: int, folder: str) -> bool:
+    # Zombies and other users' processes have no readable working directory.
+    with suppress(OSError):
+        return os.readlink(PROCESSES / str(pid) / "cwd") == folder
+    return False
 
 
 def free_port(preferred: int, exact: bool) -> int:

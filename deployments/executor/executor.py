@@ -18,7 +18,6 @@ from deployments.executor.metering import ResultTooWide, meter_of
 from deployments.executor.organizations import Access, Accesses, AccessRules, ReaderOnly
 from deployments.executor.pool import ConnectionPool, PooledConnection, milliseconds
 from deployments.executor.row_collector import RowCollector
-from deployments.executor.schema_cache import SchemaCache
 from serve_app.contracts import (
     Caller,
     ColumnStatistics,
@@ -40,7 +39,9 @@ from serve_app.errors import (
     Overloaded,
     PermissionDenied,
     PlumblineError,
+    SchemaChanged,
 )
+from serve_app.schema_cache import SchemaCache
 
 STAGE = "executor"
 # The server's own timeout comes first, since it names the cause; this margin is for the way there and back.
@@ -130,6 +131,11 @@ class SqlExecutor:
         snapshot = await self._accesses.of(caller.organization_id).schema.get(refresh)
         return self._rules.visible(snapshot, caller.policy)
 
+    async def forget_schema(self) -> None:
+        """Read every schema again for the next who asks: a statement met another one."""
+        for access in self._accesses.all():
+            access.schema.expire()
+
     async def statistics(self) -> dict[tuple[str, str], ColumnStatistics]:
         """(table, column) -> what the planner and the constraints know of its values.
 
@@ -216,6 +222,8 @@ class SqlExecutor:
         try:
             async with pool.transaction(config.statement_timeout_s) as connection:
                 return await read_schema(connection, config)
+        except TimeoutError as error:
+            raise DatabaseUnavailable(detail="the schema was not read in time") from error
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
             raise as_plumbline_error(error) from error
 
@@ -294,11 +302,15 @@ class SqlExecutor:
             failure = ExecutionFailed(TOO_LARGE, detail="the rows take too many bytes")
         if isinstance(failure, DatabaseUnavailable):
             raise failure
-        kind: Literal["failed", "denied", "timeout"] = "failed"
-        if isinstance(failure, PermissionDenied | ExecutionTimeout):
-            kind = "denied" if isinstance(failure, PermissionDenied) else "timeout"
-        if kind == "timeout":
-            pool.retire(connection)
+        kind: Literal["failed", "denied", "timeout", "outdated"] = "failed"
+        match failure:
+            case PermissionDenied():
+                kind = "denied"
+            case SchemaChanged():
+                kind = "outdated"
+            case ExecutionTimeout():
+                kind = "timeout"
+                pool.retire(connection)
         return TrialFailed(kind=kind, message=failure.message, detail=failure.detail or failure.message)
 
     async def _tried(self, connection: PooledConnection, statement: ValidSql) -> Tried:

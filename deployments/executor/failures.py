@@ -6,14 +6,19 @@ from serve_app.errors import (
     DatabaseUnavailable,
     ExecutionFailed,
     ExecutionTimeout,
+    Overloaded,
     PermissionDenied,
     PlumblineError,
+    SchemaChanged,
 )
 
 READ_ONLY = "This service only reads data, so nothing was changed. Ask a question about the data instead."
 TOO_LARGE = "The query needs more memory or space than it may use. Narrow it down, for example to one month."
 NOT_SQL = "The query is not valid SQL. Try asking it in other words."
 UNSUPPORTED_TYPE = "The result holds a kind of value that cannot be shown. Ask for other columns."
+
+NO_CONNECTION_LEFT = "The database takes no more connections right now. Please try again in a few seconds."
+RETRY_AFTER_S = 5.0
 
 # Exact SQLSTATEs first, then their two-character classes.
 BY_STATE: dict[str, PlumblineError] = {
@@ -37,10 +42,11 @@ BY_STATE: dict[str, PlumblineError] = {
     "21000": ExecutionFailed(
         "Part of the query gave several rows where one was needed. Ask about one thing at a time."
     ),
-    "42P01": ExecutionFailed("The query uses a table that does not exist. Try asking it in other words."),
-    "42703": ExecutionFailed("The query uses a column that does not exist. Try asking it in other words."),
+    "42P01": SchemaChanged("The query uses a table that does not exist. Try asking it in other words."),
+    "42703": SchemaChanged("The query uses a column that does not exist. Try asking it in other words."),
     "42601": ExecutionFailed(NOT_SQL),
     "53200": ExecutionFailed(TOO_LARGE),
+    "53300": Overloaded(NO_CONNECTION_LEFT, retry_after_s=RETRY_AFTER_S),
     "53400": ExecutionFailed(TOO_LARGE),
 }
 BY_CLASS: dict[str, PlumblineError] = {
@@ -64,7 +70,7 @@ def as_plumbline_error(error: BaseException) -> PlumblineError:
     detail = f"{type(error).__name__} {state or '-'}: {error}"
     if state:
         known = BY_STATE.get(state) or BY_CLASS.get(state[:2]) or ExecutionFailed()
-        return type(known)(known.message, detail=detail)
+        return type(known)(known.message, detail=detail, retry_after_s=known.retry_after_s)
     if isinstance(error, TimeoutError):
         return ExecutionTimeout(detail=detail)
     if isinstance(error, asyncpg.UnsupportedClientFeatureError):

@@ -14,11 +14,11 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 from deployments.executor.config import ORGANIZATION_PLACE
 from deployments.executor.pool import NO_ORGANIZATION_LOGIN, ConnectionPool
-from deployments.executor.schema_cache import SchemaCache
 from deployments.sql_validator.policy import Policies, UnknownPolicy
 from deployments.sql_validator.visibility import visible_schema
 from serve_app.contracts import SchemaSnapshot
 from serve_app.errors import PermissionDenied
+from serve_app.schema_cache import SchemaCache
 
 NO_POLICY = "Your access rights are not set up. Ask your administrator."
 # An id becomes part of a role's name, which PostgreSQL bounds to 63 bytes.

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import asyncpg
 
 from deployments.executor.config import ExecutorConfig
-from deployments.executor.failures import is_interruption, is_loss
+from deployments.executor.failures import as_plumbline_error, is_interruption, is_loss
 from deployments.executor.formatting import json_text
 from deployments.executor.metering import MeteredConnection, meter_of
 from deployments.executor.temporal import (
@@ -24,7 +24,7 @@ from deployments.executor.temporal import (
     iso_time_with_zone,
     iso_timestamp,
 )
-from serve_app.errors import DatabaseUnavailable, PermissionDenied
+from serve_app.errors import DatabaseUnavailable, Overloaded, PermissionDenied
 
 PooledConnection = asyncpg.pool.PoolConnectionProxy
 
@@ -34,6 +34,8 @@ APPLICATION_NAME = "plumbline"
 # Health and schema never wait behind queries, nor queries behind interrupted ones still being closed.
 CONNECTIONS_PER_QUERY, SPARE_CONNECTIONS = 2, 1
 DISCARD_TIMEOUT_S = 5.0
+# The server's own limit on a transaction comes first; this one is for a server that says nothing any more.
+SILENCE_MARGIN_S = 0.5
 # Every organization has a pool of its own; together their idle connections must leave the server room.
 IDLE_S = 60.0
 NO_ORGANIZATION_LOGIN = (
@@ -72,12 +74,15 @@ class ConnectionPool:
         After a timeout or a cancellation the statement is cancelled on the server and the connection closed.
 
         Raises:
-            DatabaseUnavailable: the database cannot be reached.
+            DatabaseUnavailable: the database cannot be reached, or says nothing.
+            Overloaded: it takes no more connections.
             PermissionDenied: the login is an organization's, and the server knows no such role.
+            TimeoutError: it stopped answering on the way.
         """
         lease = await self._begin(timeout_s)
         try:
-            yield lease.connection
+            async with asyncio.timeout(self._longest_s(timeout_s) + SILENCE_MARGIN_S):
+                yield lease.connection
         except BaseException as error:
             if isinstance(error, asyncpg.PostgresError) and not is_interruption(error):
                 await self._give_back(lease)
@@ -116,27 +121,38 @@ class ConnectionPool:
 
     async def _begin(self, timeout_s: float) -> "Lease":
         """Begin a transaction; a connection found dead is replaced once, since nothing ran on it yet."""
-        for attempt in (1, 2):
-            lease = await self._acquire()
-            try:
+        try:
+            async with asyncio.timeout(self._config.connect_timeout_s):
+                # One that is silent is dead as well; half of the time is left for a new one.
+                for patience_s in (self._config.connect_timeout_s / 2, None):
+                    lease = await self._begun(timeout_s, patience_s)
+                    if lease is not None:
+                        return lease
+        except TimeoutError as error:
+            self.close_later()
+            raise DatabaseUnavailable(detail="the database says nothing") from error
+        raise DatabaseUnavailable(detail="two connections were found dead")
+
+    async def _begun(self, timeout_s: float, patience_s: float | None) -> "Lease | None":
+        """A connection in its transaction; None if the one that was tried is dead."""
+        lease = await self._acquire()
+        try:
+            async with asyncio.timeout(patience_s):
                 await lease.transaction.start()
                 meter_of(lease.connection).allow_all()
                 await self._set_limits(lease.connection, timeout_s)
-            except BaseException as error:
-                self._spawn(self._discard(lease))
-                if is_loss(error):
-                    self._drop(lease.pool)
-                    if attempt == 1:
-                        continue
+        except BaseException as error:
+            self._spawn(self._discard(lease))
+            if not is_loss(error) and not isinstance(error, TimeoutError):
                 raise
-            return lease
-        raise DatabaseUnavailable
+            self._drop(lease.pool)
+            return None
+        return lease
 
     async def _acquire(self) -> "Lease":
         pool = await self._current()
         try:
-            async with asyncio.timeout(self._config.connect_timeout_s):
-                connection = await pool.acquire()
+            connection = await pool.acquire()
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, ValueError) as error:
             # asyncpg reads the DSN only now, and answers some malformed ones with a ValueError.
             if not isinstance(error, asyncpg.PostgresError) or is_loss(error):
@@ -144,6 +160,9 @@ class ConnectionPool:
             refused = isinstance(error, asyncpg.InvalidAuthorizationSpecificationError)
             if self._is_organization and refused:
                 raise PermissionDenied(NO_ORGANIZATION_LOGIN, detail=type(error).__name__) from error
+            failure = as_plumbline_error(error)
+            if isinstance(failure, Overloaded):
+                raise failure from error
             raise DatabaseUnavailable(detail=f"{type(error).__name__}: {error}") from error
         return Lease(pool, connection, connection.transaction(readonly=True))
 
@@ -163,11 +182,13 @@ class ConnectionPool:
         }
         version = connection.get_server_version()
         if (version.major, version.minor) >= TRANSACTION_TIMEOUT_VERSION:
-            settings["transaction_timeout"] = milliseconds(
-                timeout_s + config.count_timeout_s + DISCARD_TIMEOUT_S
-            )
+            settings["transaction_timeout"] = milliseconds(self._longest_s(timeout_s))
         calls = ", ".join(f"set_config(${2 * i + 1}, ${2 * i + 2}, true)" for i in range(len(settings)))
         await connection.fetchrow(f"SELECT {calls}", *[text for pair in settings.items() for text in pair])
+
+    def _longest_s(self, timeout_s: float) -> float:
+        """Time limit of a whole transaction; only a fault comes to it."""
+        return timeout_s + self._config.count_timeout_s + DISCARD_TIMEOUT_S
 
     async def _current(self) -> "asyncpg.Pool[asyncpg.Record]":
         async with self._opening:
@@ -193,9 +214,7 @@ class ConnectionPool:
         if self._pool is pool:
             self._pool = None
             # What still runs on its other connections ends by its own limits.
-            config = self._config
-            longest_s = config.statement_timeout_s + config.count_timeout_s + DISCARD_TIMEOUT_S
-            self._spawn(self._close(pool, longest_s))
+            self._spawn(self._close(pool, self._longest_s(self._config.statement_timeout_s)))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
         task = asyncio.get_running_loop().create_task(work)

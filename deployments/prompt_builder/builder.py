@@ -96,6 +96,10 @@ class PromptBuilderCore:
         schema = await self._schemas.of(prompt.caller)
         return tuple([await _meaning(profile, prompt, output, schema) for output in outputs])
 
+    async def forget_schema(self) -> None:
+        """Ask for the schema again at the next question: it has changed."""
+        self._schemas.forget()
+
     async def health(self) -> StageHealth:
         try:
             schema = await self._schemas.of(None)

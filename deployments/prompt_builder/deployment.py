@@ -82,6 +82,9 @@ class PromptBuilder:
     async def interpret(self, prompt: Prompt, outputs: tuple[str, ...]) -> tuple[Interpretation, ...]:
         return await self._core.interpret(prompt, outputs)
 
+    async def forget_schema(self) -> None:
+        await self._core.forget_schema()
+
     async def health(self) -> StageHealth:
         return await self._core.health()
 

@@ -36,6 +36,9 @@ class SqlValidator:
     ) -> tuple[ValidSql | RejectedSql, ...]:
         return await self._core.validate_all(statements, caller)
 
+    async def forget_schema(self) -> None:
+        await self._core.forget_schema()
+
     async def health(self) -> StageHealth:
         return await self._core.health()
 

@@ -5,7 +5,6 @@ tree, sqlglot must read the same names, and what is given back is regenerated fr
 the bytes that came in.
 """
 
-import asyncio
 import logging
 import time
 from collections import Counter
@@ -36,9 +35,12 @@ from deployments.sql_validator.rules.second_reader import same_names
 from deployments.sql_validator.rules.tokens import token_text
 from deployments.sql_validator.tree import index, names_in, single_select
 from serve_app.contracts import Caller, RejectedSql, SchemaSnapshot, StageHealth, ValidSql, Violation
+from serve_app.schema_cache import SchemaCache
 
 _log = logging.getLogger("plumbline.sql_validator")
 
+# How long a known schema is used before its source, which failed, is asked again.
+RETRY_S = 5.0
 # Sent back to the model; more would only dilute the prompt.
 _MOST_VIOLATIONS = 8
 
@@ -170,11 +172,9 @@ class SqlValidatorCore:
     ) -> None:
         """Raises ConfigurationError if a policy file is wrong."""
         self._validator = Validator(policies or Policies.load(POLICIES_FOLDER), config)
-        self._source = schema_source
+        self._schema = SchemaCache(schema_source, self._validator.config.schema_ttl_s, clock)
         self._clock = clock
-        self._lock = asyncio.Lock()
-        self._schema: SchemaSnapshot | None = None
-        self._expires = 0.0
+        self._asked_again_at = float("-inf")
         self._verdicts: Counter[str] = Counter()
 
     async def validate(self, sql: str, caller: Caller) -> ValidSql | RejectedSql:
@@ -194,10 +194,15 @@ class SqlValidatorCore:
         """The verdicts on several statements, in one call; errors as in `validate`."""
         return tuple([await self.validate(sql, caller) for sql in statements])
 
+    async def forget_schema(self) -> None:
+        """Ask for the schema again at the next statement: it has changed."""
+        self._schema.expire()
+        self._asked_again_at = float("-inf")
+
     async def health(self) -> StageHealth:
         figures: dict[str, float | int | str | bool | None] = {
             "policies": ", ".join(self._validator.policies.names),
-            "schema": self._schema.fingerprint if self._schema else None,
+            "schema": self._schema.last.fingerprint if self._schema.last else None,
             **{f"verdicts_{name}": count for name, count in sorted(self._verdicts.items())},
         }
         return StageHealth(
@@ -205,15 +210,16 @@ class SqlValidatorCore:
         )
 
     async def _current_schema(self) -> SchemaSnapshot:
-        async with self._lock:
-            if self._schema is None or self._clock() >= self._expires:
-                try:
-                    self._schema = await self._source()
-                except Exception:
-                    # A known schema stays good while its source restarts: policies do not depend on it, and
-                    # the database refuses what has gone.
-                    if self._schema is None:
-                        raise
-                    _log.warning("the schema could not be read again; the known one is kept", exc_info=True)
-                self._expires = self._clock() + self._validator.config.schema_ttl_s
-            return self._schema
+        known = self._schema.last
+        if known is not None and self._clock() < self._asked_again_at:
+            return known
+        try:
+            return await self._schema.get()
+        except Exception:
+            # A known schema stays good while its source restarts: policies do not depend on it, and the
+            # database refuses what has gone.
+            if known is None:
+                raise
+            _log.warning("the schema could not be read again; the known one is kept", exc_info=True)
+            self._asked_again_at = self._clock() + RETRY_S
+            return known

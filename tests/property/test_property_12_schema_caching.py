@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployments.executor.schema_cache import SchemaCache
 from serve_app.contracts import SchemaSnapshot
+from serve_app.schema_cache import SchemaCache
 
 pytestmark = pytest.mark.property
 

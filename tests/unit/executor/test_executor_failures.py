@@ -10,8 +10,10 @@ from serve_app.errors import (
     DatabaseUnavailable,
     ExecutionFailed,
     ExecutionTimeout,
+    Overloaded,
     PermissionDenied,
     PlumblineError,
+    SchemaChanged,
 )
 
 SERVER_TEXT = 'invalid input syntax for type integer: "Worker 17"'
@@ -25,7 +27,7 @@ SERVER_ERRORS = [
 @pytest.mark.parametrize("error_class", SERVER_ERRORS, ids=lambda error: error.__name__)
 def test_server_text_stays_in_the_detail(error_class: type[asyncpg.PostgresError]) -> None:
     error = as_plumbline_error(error_class(SERVER_TEXT))
-    assert isinstance(error, ExecutionFailed | ExecutionTimeout | PermissionDenied)
+    assert isinstance(error, ExecutionFailed | ExecutionTimeout | PermissionDenied | Overloaded)
     assert "Worker 17" not in error.message
     assert "Worker 17" in str(error.detail)
     assert str(error_class.sqlstate) in str(error.detail)
@@ -39,7 +41,9 @@ def test_server_text_stays_in_the_detail(error_class: type[asyncpg.PostgresError
         (asyncpg.QueryCanceledError("x"), ExecutionTimeout, True, False),
         (asyncpg.DivisionByZeroError("x"), ExecutionFailed, False, False),
         (asyncpg.AdminShutdownError("x"), DatabaseUnavailable, True, True),
-        (asyncpg.TooManyConnectionsError("x"), DatabaseUnavailable, True, False),
+        (asyncpg.TooManyConnectionsError("x"), Overloaded, False, False),
+        (asyncpg.UndefinedTableError("x"), SchemaChanged, False, False),
+        (asyncpg.UndefinedColumnError("x"), SchemaChanged, False, False),
         (asyncpg.SerializationError("conflict with recovery"), DatabaseUnavailable, True, False),
         (asyncpg.ConnectionDoesNotExistError("x"), DatabaseUnavailable, True, True),
         (asyncpg.InterfaceError("connection is closed"), DatabaseUnavailable, True, True),

@@ -21,6 +21,7 @@ from serve_app.errors import (
     Overloaded,
     PermissionDenied,
     PlumblineError,
+    SchemaChanged,
 )
 
 pytestmark = pytest.mark.postgres
@@ -144,8 +145,8 @@ REFUSED = [
     ("SELECT 1; DELETE FROM labor", ExecutionFailed),
     ("COMMIT; DELETE FROM labor", ExecutionFailed),
     ("SELECT set_config('transaction_read_only', 'off', true)", ExecutionFailed),
-    ("SELECT no_such_column FROM labor", ExecutionFailed),
-    ("SELECT * FROM no_such_table", ExecutionFailed),
+    ("SELECT no_such_column FROM labor", SchemaChanged),
+    ("SELECT * FROM no_such_table", SchemaChanged),
     ("SELECT 1/0", ExecutionFailed),
     ("SELECT 'Worker 17'::integer", ExecutionFailed),
     ("SELEKT 1", ExecutionFailed),
@@ -443,7 +444,7 @@ async def test_a_server_without_free_connections_ends_no_running_statement(
 
     with monkeypatch.context() as patch:
         patch.setattr(asyncpg.pool.Pool, "acquire", refuse)
-        with pytest.raises(DatabaseUnavailable):
+        with pytest.raises(Overloaded):
             await executor.run(make_request("SELECT 1"))
     assert await executor._accesses.reader.pool._current() is pool
     assert (await running).rows[0][1] == 1

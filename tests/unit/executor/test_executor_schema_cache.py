@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from deployments.executor.schema_cache import SchemaCache
 from serve_app.contracts import SchemaSnapshot
 from serve_app.errors import DatabaseUnavailable
+from serve_app.schema_cache import SchemaCache
 
 
 class Source:

@@ -102,7 +102,7 @@ async def test_each_failure_is_its_own_statement_s(sample_database: EmbeddedData
         "SELECT count(*) FROM projects",
     )
     kinds = [outcome.kind if isinstance(outcome, TrialFailed) else "ran" for outcome in outcomes]
-    assert kinds == ["failed", "failed", "timeout", "denied", "denied", "failed", "ran"]
+    assert kinds == ["failed", "outdated", "timeout", "denied", "denied", "failed", "ran"]
 
     async def closed() -> bool:
         return executor._accesses.reader.pool.figures() == {"connections": 0, "idle_connections": 0}
