@@ -6,6 +6,7 @@ from ray import serve
 
 from deployments.executor.config import ExecutorConfig
 from deployments.executor.embedded import EmbeddedPostgres
+from deployments.executor.embedded_keeper import EmbeddedKeeper
 from deployments.executor.executor import SqlExecutor
 from deployments.executor.organizations import AccessRules, logins
 from deployments.sql_validator.policy import POLICIES_FOLDER, Policies
@@ -32,6 +33,7 @@ class Executor:
     """Runs accepted statements and reads the schema.
 
     A database that is away fails `health`, and with it /ready, but not the replica: a new one would not help.
+    The embedded one is started again.
     """
 
     def __init__(
@@ -45,7 +47,9 @@ class Executor:
         configure_logging(logs.level, logs.file, "Executor")
         settings = load_settings(file=settings_file)
         given = settings.database.dsn()
-        embedded = None if given is not None else EmbeddedPostgres(data_folder / DATABASE_FOLDER).start()
+        server = EmbeddedPostgres(data_folder / DATABASE_FOLDER) if given is None else None
+        embedded = server.start() if server is not None else None
+        self._keeper = EmbeddedKeeper(server, embedded.port) if server and embedded else None
         dsn = embedded.dsn if embedded is not None else given.get_secret_value() if given is not None else ""
         passfile = settings.database.organization_passfile
         rules = AccessRules(
@@ -71,7 +75,14 @@ class Executor:
     async def health(self) -> StageHealth:
         return await self._core.health()
 
+    async def check_health(self) -> None:
+        """The logins hold the port of the embedded database: with another port they are to be made anew."""
+        if self._keeper is not None and self._keeper.has_moved:
+            raise RuntimeError("the embedded database listens on another port now")
+
     async def __del__(self) -> None:
+        if self._keeper is not None:
+            self._keeper.stop()
         await self._core.close()
 
 

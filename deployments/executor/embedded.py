@@ -9,6 +9,7 @@ until ``stop``.
 import fcntl
 import os
 import secrets
+import shutil
 import socket
 import subprocess
 import sys
@@ -37,6 +38,7 @@ LOOPBACK = "127.0.0.1"
 SUPERUSER = "postgres"
 READER_ROLE = "plumbline_reader"
 DATABASE_NAME = "plumbline"
+LOG_FILE = "server.log"
 SAMPLE_FILES = PROJECT_ROOT / "configs" / "sample_db"
 # Another process can take the port between the check and the server's bind.
 START_ATTEMPTS = 3
@@ -100,6 +102,7 @@ class EmbeddedPostgres:
         self._config = config or EmbeddedPostgresConfig()
         self._sample = SampleFiles(sample_files)
         self._user = ServerUser.for_this_process()
+        self._known_cluster: Path | None = None
 
     def start(self) -> EmbeddedDatabase:
         """Start the server unless it runs, load the sample data unless it is today's, create the login role.
@@ -110,7 +113,7 @@ class EmbeddedPostgres:
         """
         self._state.mkdir(parents=True, exist_ok=True)
         with self._lock():
-            cluster = cluster_folder(self._state, self._user)
+            cluster = self._known_cluster = cluster_folder(self._state, self._user)
             programs = programs_folder(cluster, self._user)
             if not (cluster / "data" / "PG_VERSION").exists():
                 self._initialize(cluster, programs)
@@ -130,16 +133,18 @@ class EmbeddedPostgres:
         if not self._state.is_dir():
             return
         with self._lock():
-            cluster = cluster_folder(self._state, self._user)
+            cluster = self._cluster()
             if self._running_port(cluster) is None:
                 return
             command = [str(programs_folder(cluster, self._user) / "pg_ctl"), "stop", "-m", "fast", "-w"]
             self._control([*command, "-D", str(cluster / "data")], "stop")
 
     def is_running(self) -> bool:
-        return (
-            self._state.is_dir() and self._running_port(cluster_folder(self._state, self._user)) is not None
-        )
+        return self.running_port() is not None
+
+    def running_port(self) -> int | None:
+        """The port of the live server; None if there is none."""
+        return self._running_port(self._cluster()) if self._state.is_dir() else None
 
     def postmaster_pid(self) -> int | None:
         """The live server's first process; None if there is none."""
@@ -150,7 +155,13 @@ class EmbeddedPostgres:
     @property
     def data_folder(self) -> Path:
         """Under the state folder, or under /var/tmp where the server's user cannot reach the state folder."""
-        return cluster_folder(self._state, self._user) / "data"
+        return self._cluster() / "data"
+
+    def _cluster(self) -> Path:
+        # Finding it asks another process what the server's user can reach.
+        if self._known_cluster is None:
+            self._known_cluster = cluster_folder(self._state, self._user)
+        return self._known_cluster
 
     @contextmanager
     def _lock(self) -> Iterator[None]:
@@ -189,6 +200,10 @@ class EmbeddedPostgres:
 
     def _initialize(self, cluster: Path, programs: Path) -> None:
         """initdb beside the data folder, then rename: an interrupted one is never taken for data."""
+        for left in cluster.glob("data.new-*"):
+            shutil.rmtree(left)
+        for left in cluster.glob("password-*"):
+            left.unlink()
         data, partial = cluster / "data", cluster / f"data.new-{secrets.token_hex(4)}"
         password_file = cluster / f"password-{secrets.token_hex(4)}"
         descriptor = os.open(password_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -258,7 +273,7 @@ class EmbeddedPostgres:
             "log_min_error_statement": "panic",
         }
         options = " ".join(f"-c {name}={value}" for name, value in settings.items())
-        log = cluster / "server.log"
+        log = cluster / LOG_FILE
         start = [str(programs / "pg_ctl"), "start", "-w", "-t", str(int(self._config.start_timeout_s))]
         start += ["-D", str(cluster / "data"), "-l", str(log), "-o", options]
         if not sys.platform.startswith("linux"):
@@ -269,7 +284,8 @@ class EmbeddedPostgres:
 
     def _control(self, command: list[str], action: str) -> None:
         message = (
-            f"The embedded database did not {action}. See server.log in its folder, then start it again."
+            f"The embedded database did not {action}; {self._cluster() / LOG_FILE} says why. Start again; if "
+            f"its data are damaged, remove {self._state} first, and the sample data are loaded anew."
         )
         try:
             done = self._user.run(command, self._config.start_timeout_s + 5)
