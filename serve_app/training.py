@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from deployments.executor.config import ExecutorConfig
 from deployments.executor.executor import SqlExecutor
+from deployments.generator.checksums import renew_checksums
 from deployments.generator.engine import Engine
 from deployments.generator.model_profile import ModelProfile, load_profile
 from deployments.generator.training.config import RunConfig, TrainingConfig
@@ -96,6 +97,7 @@ def train_house_model(request: TrainingRequest, settings: Settings, say: Say) ->
     if (out / CALIBRATION_FILE).is_file():
         # It was fitted on the answers of the weights that are gone.
         (out / CALIBRATION_FILE).unlink()
+        renew_checksums(out)
         say(f"{CALIBRATION_FILE} removed; fit the confidence again: plumbline eval FILES --calibrate FILE")
     say(f"{run.sequences:,} sequences in {run.training_s / 60:.1f} min")
     return out

@@ -19,6 +19,8 @@ class Relay:
         self.port = 0
         self.delay_s = 0.0
         self.silent = False
+        # New connections are closed at once, as by a port where nobody listens.
+        self.refusing = False
         self._accepted = 0
         self._forgotten = 0
 
@@ -41,6 +43,9 @@ class Relay:
         self._accepted += 1
         number = self._accepted
         self._writers.add(writer)
+        if self.refusing:
+            self._end(writer)
+            return
         try:
             far_reader, far_writer = await asyncio.open_connection(HOST, self._target)
         except OSError:

@@ -27,6 +27,8 @@ class ConversationMemory:
     def __init__(self, url: str, config: ConversationsConfig | None = None) -> None:
         self._store = ConversationStore(url, config)
         self._feedback = FeedbackStore(self._store)
+        # Why the last exchange was not kept, until one is.
+        self._unsaved: StoreUnavailable | None = None
 
     async def context(self, question: Question, limit: int) -> ConversationContext:
         """The last ``limit`` exchanges, oldest first; a new id if the question has none.
@@ -51,7 +53,13 @@ class ConversationMemory:
             ConversationNotFound: the id is another caller's conversation.
             StoreUnavailable: the store is down or its disk is full; the answer itself is not affected.
         """
-        return await self._store.append(conversation_id, caller, exchange)
+        try:
+            position = await self._store.append(conversation_id, caller, exchange)
+        except StoreUnavailable as error:
+            self._unsaved = error
+            raise
+        self._unsaved = None
+        return position
 
     async def clear(self, conversation_id: str, caller: Caller) -> None:
         """Forget every exchange. The id stays valid, so that the user's next question begins anew under it.
@@ -101,8 +109,13 @@ class ConversationMemory:
     async def health(self) -> StageHealth:
         try:
             await self._store.check()
-        except StoreUnavailable:
-            return StageHealth(stage=STAGE, ok=False, detail="The conversation store cannot be reached.")
+        except StoreUnavailable as error:
+            return StageHealth(stage=STAGE, ok=False, detail=error.message)
+        if self._unsaved is not None:
+            # Answers go on without it.
+            return StageHealth(
+                stage=STAGE, ok=True, detail=f"The last exchange was not kept. {self._unsaved.message}"
+            )
         return StageHealth(stage=STAGE, ok=True, detail="The conversation store answers.")
 
     async def close(self) -> None:

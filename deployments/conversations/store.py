@@ -4,6 +4,7 @@ Every method is one transaction. Whatever the database does, callers see `StoreU
 """
 
 import asyncio
+import errno
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
@@ -27,6 +28,11 @@ STORE_FILE = "conversations.sqlite"
 DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
 # Any constant will do, as long as every creator of the tables takes the same lock.
 SCHEMA_LOCK_KEY = 5_270_002
+DISK_FULL = "The disk is full, so conversations cannot be saved. Ask your administrator to free some space."
+DAMAGED = (
+    "The store of conversations is damaged, so they can be neither loaded nor saved. Ask your administrator "
+    "to restore it, or to move its file away and begin anew."
+)
 EXCHANGE_FIELDS = ("question", "sql", "query_spec", "answer", "kind", "row_count", "at")
 
 
@@ -179,7 +185,7 @@ class ConversationStore:
         except (SQLAlchemyError, sqlite3.Error, OSError, TimeoutError) as error:
             # The statement's parameters hold the question; the log gets the driver's words alone.
             cause = getattr(error, "orig", None) or error
-            raise StoreUnavailable(detail=f"{type(cause).__name__}: {cause}"[:500]) from error
+            raise StoreUnavailable(_words(cause), detail=f"{type(cause).__name__}: {cause}"[:500]) from error
 
     async def _ready_engine(self) -> AsyncEngine:
         async with self._opening:
@@ -206,6 +212,16 @@ class ConversationStore:
         return create_async_engine(
             self._url, pool_size=self._config.pool_size, pool_pre_ping=True, hide_parameters=True
         )
+
+
+def _words(cause: BaseException) -> str | None:
+    """What an administrator can do about it, where the cause is known."""
+    # The low byte is the kind, the others say more exactly where.
+    kind = getattr(cause, "sqlite_errorcode", 0) & 0xFF
+    state = getattr(cause, "sqlstate", None)
+    if kind == sqlite3.SQLITE_FULL or state == "53100" or getattr(cause, "errno", None) == errno.ENOSPC:
+        return DISK_FULL
+    return DAMAGED if kind in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) else None
 
 
 def store_url(given: str | None, data_folder: Path) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 
+from deployments.generator.checksums import check_checksums
 from deployments.generator.memory import free_bytes
 from deployments.generator.model_profile import ADAPTER_FILE, GIB, ModelProfile
 from serve_app.errors import ConfigurationError, ModelUnavailable
@@ -46,7 +47,7 @@ def check_memory(profile: ModelProfile, device: torch.device) -> None:
 
 
 def check_folder(profile: ModelProfile) -> None:
-    """A local folder holds a causal language model, its tokenizer and whole weight files.
+    """A local folder holds a causal language model, its tokenizer and whole weight files, as recorded.
 
     Raises:
         ModelUnavailable: something is missing or unreadable.
@@ -66,6 +67,7 @@ def check_folder(profile: ModelProfile) -> None:
         )
     for file in _weight_files(folder):
         _check_weights(file)
+    check_checksums(folder)
 
 
 def check_adapter(folder: Path) -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 def write_calibration(path: Path, reports: "Sequence[Report]") -> None:
     """Fit on the answers of all reports and write the file."""
+    from deployments.generator.checksums import renew_checksums
     from serve_app.evaluation.calibration import CalibrationError, fit
 
     results = [result for report in reports for result in report.results]
@@ -28,6 +29,7 @@ def write_calibration(path: Path, reports: "Sequence[Report]") -> None:
         fail(str(error), EXIT_FAILED)
     try:
         path.write_text(found.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        renew_checksums(path.parent)
     except OSError as error:
         fail(f"{path} cannot be written: {error.strerror}")
     refused = sum(r.features is not None and not r.answered for r in results if r.kind != "clarify")

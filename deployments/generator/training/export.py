@@ -9,6 +9,7 @@ import torch
 from transformers import GenerationConfig, MistralConfig, MistralForCausalLM, PreTrainedTokenizerFast
 from transformers.utils import logging as transformers_logging
 
+from deployments.generator.checksums import write_checksums
 from deployments.generator.training.config import ModelShape, TrainingConfig
 
 READABLE = 0o644  # safetensors writes files that only their owner can read; a server may run as somebody else
@@ -74,6 +75,7 @@ def export_model(
     for weights in staging.glob("*.safetensors"):
         weights.chmod(READABLE)
     tokenizer.save_pretrained(staging)
+    write_checksums(staging)
     replace_folder(staging, folder)
 
 
