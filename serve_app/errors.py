@@ -13,6 +13,7 @@
   - ModelUnavailable          503
   - DatabaseUnavailable       503  (reported as ``execution_failed``)
   - StoreUnavailable          503  the conversation store (reported as ``internal_error``)
+  - AuditUnavailable          503  the audit log, where it is required (reported as ``internal_error``)
   - Overloaded                503  (``retry_after_s``)
     - RateLimited             429  the caller's own limit (reported as ``overloaded``)
   - GenerationTimeout         504
@@ -183,6 +184,17 @@ class StoreUnavailable(PlumblineError):
     status = 503
     retryable = True
     default_message = "The conversation could not be loaded or saved right now. Please try again in a moment."
+
+
+class AuditUnavailable(PlumblineError):
+    """What is asked cannot be recorded, and nothing is answered without a record."""
+
+    status = 503
+    retryable = True
+    default_message = (
+        "This server records every question and cannot write the record right now, so it answers none. Ask "
+        "your administrator, or try again later."
+    )
 
 
 class ConfigurationError(PlumblineError):

@@ -63,7 +63,8 @@ class Ingress:
             ExecutorHandle(executor),
             direct=builder if config.pipeline.direct_confidence <= 1 else None,
         )
-        self._service = ChatService(stages, config, Figures(RayRecorder()), auditor=Auditor(self._audit))
+        auditor = Auditor(self._audit, settings.audit.required)
+        self._service = ChatService(stages, config, Figures(RayRecorder()), auditor=auditor)
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         """The hook by which Serve asks for the app once the replica is made."""

@@ -1,6 +1,8 @@
 """Structured logs: one JSON object a line, with the request's id. Configured by a call, never on import."""
 
+import contextlib
 import logging
+import os
 import re
 import sys
 from logging.handlers import WatchedFileHandler
@@ -15,14 +17,34 @@ from serve_app.errors import PlumblineError
 LOGGER = "plumbline"
 
 # User and password of any URL, wherever it turns up (a driver's text, a settings dump).
-_CREDENTIALS = re.compile(r'(?P<scheme>[a-z][a-z0-9+.-]*://)[^\s/"]+@', re.IGNORECASE)
+# Sought from the colon on: a pattern that began with the scheme took the square of the length of a word.
+_CREDENTIALS = re.compile(r'://[^\s/"]+@')
 
 
 class _MaskedFormatter(JsonFormatter):
     """JSON with the credentials of URLs masked in every text, stack traces included."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return _CREDENTIALS.sub(r"\g<scheme>***@", super().format(record))
+        return _CREDENTIALS.sub("://***@", super().format(record))
+
+
+class _LogFile(WatchedFileHandler):
+    """A file whose loss, or whose full disk, costs lines and never what was logged about.
+
+    Each line is one write without a buffer, whose remains would be mixed with later lines after a full disk.
+    """
+
+    _is_torn = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        line = f"{self.format(record)}{self.terminator}".encode(errors="backslashreplace")
+        # The lines also go to standard error; to tell there of each lost one would help nobody.
+        with contextlib.suppress(OSError):
+            self.reopenIfNeeded()
+            if self.stream is None:
+                self.stream = self._open()
+            data = b"\n" + line if self._is_torn else line
+            self._is_torn = os.write(self.stream.fileno(), data) < len(data)
 
 
 def configure_logging(level: str, file: Path | None, stage: str) -> None:
@@ -43,7 +65,7 @@ def configure_logging(level: str, file: Path | None, stage: str) -> None:
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
     if file is not None:
         # Six processes share the file: a rotation moves it away, and each opens the new one by itself.
-        handlers.append(WatchedFileHandler(file, encoding="utf-8"))
+        handlers.append(_LogFile(file, encoding="utf-8", delay=True))
     for handler in handlers:
         handler.setFormatter(formatter)
         logger.addHandler(handler)

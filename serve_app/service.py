@@ -42,6 +42,7 @@ from serve_app.contracts import (
 )
 from serve_app.edge import request_id_var
 from serve_app.errors import (
+    AuditUnavailable,
     ConversationNotFound,
     InvalidRequest,
     ModelUnavailable,
@@ -131,12 +132,15 @@ class ChatService:
         trace = Trace(self._question(request, request_id, identity))
         try:
             self._check(request)
+            self._auditor.asked(trace)
             async with self.admission.place(self._patience_s):
                 finished = await answer(trace.question, self._stages, self.config.pipeline, trace)
         except Exception as error:
             return self._failed(error, trace)
         finally:
-            self._auditor.question(trace)
+            recorded = self._auditor.question(trace)
+        if not recorded:
+            return self._failed(AuditUnavailable(), trace)
         self.figures.question(trace, None)
         return Reply(200, answered(finished, trace))
 
@@ -153,6 +157,7 @@ class ChatService:
         started = False
         try:
             self._check(request)
+            self._auditor.asked(trace)
             async with (
                 self.admission.place(self._patience_s),
                 aclosing(self._events(trace)) as events,
@@ -203,13 +208,16 @@ class ChatService:
         trace = Trace(Question(text=request.sql, caller=caller, request_id=request_id, asked_at=self._now()))
         violations: list[dict[str, Any]] = []
         try:
+            self._auditor.asked(trace)
             async with self.admission.place(self._patience_s):
                 _, result = await self._checked_run(request.sql, caller, trace, violations)
             trace.outcome = "answer"
         except Exception as error:
             return self._failed(error, trace, is_question=False, violations=violations)
         finally:
-            self._note_statement(trace)
+            recorded = self._note_statement(trace)
+        if not recorded:
+            return self._failed(AuditUnavailable(), trace, is_question=False)
         body = ChatResponse(
             success=True,
             data=result_data(result),
@@ -270,7 +278,8 @@ class ChatService:
         )
         await self._stages.conversations.give_feedback(kept)
         _log.info("feedback", extra={"request_id": request_id, **feedback_record(kept)})
-        self._auditor.feedback(kept, request_id)
+        if not self._auditor.feedback(kept, request_id):
+            raise AuditUnavailable
         return FeedbackResponse(success=True, feedback_id=kept.id, status=kept.status, sql=kept.sql)
 
     async def _checked_by_running(self, trace: Trace) -> ValidSql:
@@ -287,10 +296,10 @@ class ChatService:
             self._note_statement(trace)
         return verdict
 
-    def _note_statement(self, trace: Trace) -> None:
+    def _note_statement(self, trace: Trace) -> bool:
         # Not "query": that is one line for each question.
         _log.info("sql", extra=trace.query_record())
-        self._auditor.statement(trace)
+        return self._auditor.statement(trace)
 
     async def health(self) -> HealthResponse:
         """Ask every stage how it is, at the same time."""
@@ -298,6 +307,8 @@ class ChatService:
         stages = {name: stage for name, stage in self._stages._asdict().items() if name != "direct"}
         asked = await asyncio.gather(*(_stage_health(name, stage.health) for name, stage in stages.items()))
         reports = [StageReport(**health.model_dump()) for health in asked]
+        if (fault := self._auditor.fault()) is not None:
+            reports.append(StageReport(stage="audit", ok=not self._auditor.is_required, detail=fault))
         return HealthResponse(status="ok" if all(r.ok for r in reports) else "degraded", stages=reports)
 
     def metrics(self) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Writing the audit log: one file for each process that writes, locked for as long as it lives."""
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -21,6 +22,8 @@ SUFFIX = ".jsonl"
 SYNC_INTERVAL_S = 1.0
 # The last lines of a file are looked for in this many bytes of its end; a line is far shorter.
 TAIL_BYTES = 262_144
+# These pass when somebody makes room; every other fault of the folder is the operator's to correct first.
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 Fsync = Literal["always", "interval", "never"]
 
@@ -37,28 +40,27 @@ class AuditLog:
     ) -> None:
         """Begin a file in ``folder``; ``writer`` says in its name what kind of process writes.
 
+        On a full disk there is no file yet: it is begun with the first line for which there is room.
+
         Raises:
             ConfigurationError: the folder cannot be written.
         """
+        self._folder = folder
+        self._writer = writer
         self._fsync = fsync
         self._now = now
         self._turn = threading.Lock()
         self._previous, self._count = NO_HASH, 0
         self._dirty, self._closed = threading.Event(), threading.Event()
+        self._descriptor: int | None = None
         try:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            last = newest_head(folder)
-            self.path = folder / f"{now():%Y%m%dT%H%M%S.%f}-{writer}-{secrets.token_hex(4)}{SUFFIX}"
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
-            self._descriptor = os.open(self.path, flags, 0o600)
+            self._open()
         except OSError as error:
-            raise ConfigurationError(
-                f"The audit log cannot be written in {str(folder)!r} ({error.strerror}). Choose another "
-                "folder with PLUMBLINE_AUDIT_FOLDER."
-            ) from error
-        fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        after = {"after_file": last[0], "after_hash": last[1]} if last else {}
-        self.write("opened", writer=writer, **after)
+            if error.errno not in NO_ROOM:
+                raise ConfigurationError(
+                    f"The audit log cannot be written in {str(folder)!r} ({error.strerror}). Choose another "
+                    "folder with PLUMBLINE_AUDIT_FOLDER."
+                ) from error
         if fsync == "interval":
             threading.Thread(target=self._sync_sometimes, daemon=True, name="audit-fsync").start()
 
@@ -69,12 +71,12 @@ class AuditLog:
             OSError: it could not be written; the file stays as it was.
         """
         with self._turn:
-            at = self._now().astimezone(UTC).isoformat(timespec="milliseconds")
-            line, digest = line_of({**fields, "event": event, "at": at, "n": self._count}, self._previous)
-            self._append(f"{line}\n".encode())
-            self._previous, self._count = digest, self._count + 1
+            if self._closed.is_set():
+                raise OSError(errno.EBADF, "the audit log is closed")
+            descriptor = self._open() if self._descriptor is None else self._descriptor
+            self._put(descriptor, event, fields)
             if self._fsync == "always":
-                os.fsync(self._descriptor)
+                os.fsync(descriptor)
         self._dirty.set()
 
     def close(self) -> None:
@@ -84,29 +86,57 @@ class AuditLog:
                 return
             self._closed.set()
             self._dirty.set()
+            if self._descriptor is None:
+                return
             if self._fsync != "never":
                 os.fsync(self._descriptor)
             os.close(self._descriptor)
 
-    def _append(self, data: bytes) -> None:
-        size = os.fstat(self._descriptor).st_size
+    def _open(self) -> int:
+        """Begin the file with its first line; none is left behind if that cannot be written."""
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        last = newest_head(self._folder)
+        name = f"{self._now():%Y%m%dT%H%M%S.%f}-{self._writer}-{secrets.token_hex(4)}{SUFFIX}"
+        self.path = self._folder / name
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
+        descriptor = os.open(self.path, flags, 0o600)
         try:
-            written = os.write(self._descriptor, data)
-            if written < len(data):
-                raise OSError("only a part of the line was written")
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            after = {"after_file": last[0], "after_hash": last[1]} if last else {}
+            self._put(descriptor, "opened", {"writer": self._writer, **after})
         except OSError:
-            # Half a line would break the chain for every later one.
-            with contextlib.suppress(OSError):
-                os.ftruncate(self._descriptor, size)
+            self.path.unlink()
+            os.close(descriptor)
             raise
+        self._descriptor = descriptor
+        return descriptor
+
+    def _put(self, descriptor: int, event: str, fields: dict[str, Any]) -> None:
+        at = self._now().astimezone(UTC).isoformat(timespec="milliseconds")
+        line, digest = line_of({**fields, "event": event, "at": at, "n": self._count}, self._previous)
+        _append(descriptor, f"{line}\n".encode())
+        self._previous, self._count = digest, self._count + 1
 
     def _sync_sometimes(self) -> None:
         while not self._closed.wait(SYNC_INTERVAL_S):
             if self._dirty.is_set():
                 self._dirty.clear()
                 with self._turn, contextlib.suppress(OSError):
-                    if not self._closed.is_set():
+                    if self._descriptor is not None and not self._closed.is_set():
                         os.fsync(self._descriptor)
+
+
+def _append(descriptor: int, data: bytes) -> None:
+    size = os.fstat(descriptor).st_size
+    try:
+        written = os.write(descriptor, data)
+        if written < len(data):
+            raise OSError(errno.ENOSPC, "only a part of the line was written")
+    except OSError:
+        # Half a line would break the chain for every later one.
+        with contextlib.suppress(OSError):
+            os.ftruncate(descriptor, size)
+        raise
 
 
 def audit_files(folder: Path) -> list[Path]:

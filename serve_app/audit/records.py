@@ -4,6 +4,7 @@ import logging
 from typing import Any, Protocol
 
 from serve_app.contracts import Caller, Feedback
+from serve_app.errors import AuditUnavailable
 from serve_app.trace import Trace
 
 _log = logging.getLogger("plumbline.audit")
@@ -16,20 +17,46 @@ class Writer(Protocol):
 
 
 class Auditor:
-    """One line for each event. A log that cannot be written is told in the ordinary log, loudly."""
+    """One line for each event. A log that cannot be written is told in the ordinary log, loudly.
 
-    def __init__(self, writer: Writer | None = None) -> None:
+    How many lines are missing stands in the log itself, in a line before the next one. Methods give whether
+    the event may be answered: always, unless the log is ``required``.
+    """
+
+    def __init__(self, writer: Writer | None = None, required: bool = False) -> None:
         self._writer = writer
+        self._required = required
+        self._lost = 0
 
-    def question(self, trace: Trace) -> None:
-        self._write("question", **_of_trace(trace), question=trace.question.text)
+    def asked(self, trace: Trace) -> None:
+        """That something is asked, before any of it is done: rows of a stream leave before its last line.
 
-    def statement(self, trace: Trace) -> None:
+        Raises:
+            AuditUnavailable: the log is required and cannot be written.
+        """
+        if self._required and not self._write("asked", **_asked(trace), question=trace.question.text):
+            raise AuditUnavailable
+
+    def question(self, trace: Trace) -> bool:
+        return self._write("question", **_of_trace(trace), question=trace.question.text)
+
+    def statement(self, trace: Trace) -> bool:
         """SQL that a person ran; ``given`` is what the person sent."""
-        self._write("sql", **_of_trace(trace), given=trace.question.text)
+        return self._write("sql", **_of_trace(trace), given=trace.question.text)
 
-    def feedback(self, feedback: Feedback, request_id: str) -> None:
-        self._write(
+    def fault(self) -> str | None:
+        """What an operator should know of the log; None if all is well. It is tried again first."""
+        lost = self._lost
+        if not lost or self._told_gap():
+            return None
+        return f"The audit log cannot be written; {lost} {'line is' if lost == 1 else 'lines are'} missing."
+
+    @property
+    def is_required(self) -> bool:
+        return self._required
+
+    def feedback(self, feedback: Feedback, request_id: str) -> bool:
+        return self._write(
             "feedback",
             **who(feedback.caller),
             request_id=request_id,
@@ -55,16 +82,33 @@ class Auditor:
             outcome="permission_denied",
         )
 
-    def _write(self, event: str, **fields: Any) -> None:
+    def _write(self, event: str, **fields: Any) -> bool:
         if self._writer is None:
-            return
+            return True
         try:
+            self._tell_gap(self._writer)
             self._writer.write(event, **fields)
         except (OSError, ValueError) as error:
+            self._lost += 1
             _log.error(
                 "audit line lost",
                 extra={"request_id": fields.get("request_id"), "event": event, "detail": str(error)},
             )
+            return not self._required
+        return True
+
+    def _told_gap(self) -> bool:
+        try:
+            if self._writer is not None:
+                self._tell_gap(self._writer)
+        except (OSError, ValueError):
+            return False
+        return True
+
+    def _tell_gap(self, writer: Writer) -> None:
+        if self._lost:
+            writer.write("gap", lines=self._lost)
+            self._lost = 0
 
 
 def who(caller: Caller) -> dict[str, Any]:
@@ -76,10 +120,13 @@ def who(caller: Caller) -> dict[str, Any]:
     }
 
 
+def _asked(trace: Trace) -> dict[str, Any]:
+    return {**who(trace.question.caller), "request_id": trace.question.request_id}
+
+
 def _of_trace(trace: Trace) -> dict[str, Any]:
     return {
-        **who(trace.question.caller),
-        "request_id": trace.question.request_id,
+        **_asked(trace),
         "conversation_id": trace.conversation_id,
         "sql": trace.sql,
         "verdict": trace.verdict,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from serve_app.cli.output import fail, note, result
+from serve_app.cli.output import EXIT_FAILED, fail, note, result
 
 if TYPE_CHECKING:
     from serve_app.auth.key_file import KeyList
@@ -174,6 +174,8 @@ class _Store:
                     fields = key.model_dump(mode="json", exclude={"secrets", "id"})
                     log.write(event, credential_id=key.id, key=fields, by=getpass.getuser())
                 save(keys.with_key(key))
+            except OSError as error:
+                fail(f"the change was not made: {error.strerror} while it was recorded or saved", EXIT_FAILED)
             finally:
                 if log is not None:
                     log.close()

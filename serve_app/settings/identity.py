@@ -116,6 +116,11 @@ class AuditSettings(Section):
     """The audit log: who asked what, and what became of it."""
 
     enabled: bool = Field(default=True, description="Write the audit log")
+    required: bool = Field(
+        default=False,
+        description="Answer nothing whose record cannot be written, say on a full disk; off: answer, and "
+        "record later how many lines are missing",
+    )
     folder: Path | None = Field(
         default=None, description="Folder of the audit log's files; unset: audit in data_dir"
     )

@@ -98,3 +98,16 @@ def test_an_error_says_whose_question_it_was(tmp_path: Path) -> None:
     }
     assert expected.items() <= line.items()
     assert "ExecutionFailed" in line["exc_info"]
+
+
+@pytest.mark.usefixtures("restored")
+@pytest.mark.parametrize("word", ["x" * 1_000_000, "://" * 300_000, "://x" * 200_000, "@" * 1_000_000])
+def test_a_long_word_does_not_hold_up_the_process(tmp_path: Path, word: str) -> None:
+    """Whoever asks a question of one long word has it logged; the square of its length would take minutes."""
+    file = tmp_path / "log.jsonl"
+    configure_logging("INFO", file, "Ingress")
+    logging.getLogger(LOGGER).handlers[0].close()
+    logging.getLogger(LOGGER).handlers = logging.getLogger(LOGGER).handlers[1:]
+    logging.getLogger("plumbline.service").info("error", extra={"question": word})
+    (line,) = lines_of(file)
+    assert line["message"] == "error"
