@@ -1,6 +1,5 @@
 """Structured logs: one JSON object a line, with the request's id. Configured by a call, never on import."""
 
-import contextlib
 import logging
 import os
 import re
@@ -37,14 +36,18 @@ class _LogFile(WatchedFileHandler):
     _is_torn = False
 
     def emit(self, record: logging.LogRecord) -> None:
-        line = f"{self.format(record)}{self.terminator}".encode(errors="backslashreplace")
-        # The lines also go to standard error; to tell there of each lost one would help nobody.
-        with contextlib.suppress(OSError):
+        try:
+            line = f"{self.format(record)}{self.terminator}".encode(errors="backslashreplace")
             self.reopenIfNeeded()
             if self.stream is None:
                 self.stream = self._open()
             data = b"\n" + line if self._is_torn else line
             self._is_torn = os.write(self.stream.fileno(), data) < len(data)
+        except OSError:
+            # The lines also go to standard error; to tell there of each lost one would help nobody.
+            return
+        except Exception:
+            self.handleError(record)
 
 
 def configure_logging(level: str, file: Path | None, stage: str) -> None:
