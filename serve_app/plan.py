@@ -8,6 +8,7 @@ from pathlib import Path
 import yaml
 from pydantic import ValidationError
 
+from deployments.generator.checksums import check_checksums
 from deployments.generator.model_profile import ModelProfile, load_profile
 from deployments.prompt_builder.config import PromptConfig
 from deployments.prompt_builder.domain import DomainPack, load_domain
@@ -66,6 +67,7 @@ def make_plan(
     Raises:
         ConfigurationError: a model profile, its calibration or the domain pack is wrong, or the model is not
             the profile's.
+        ModelUnavailable: files of a local model are not those recorded.
     """
     names = _cascade(settings.model, model_profile, model_cascade)
     domain_folder = resolve(settings.domain.pack)
@@ -77,6 +79,10 @@ def make_plan(
         of_pack(profile, domain_folder, pack) if name == HOUSE_PROFILE and name != replaced else profile
         for name, profile in zip(names, profiles, strict=True)
     ]
+    for profile in profiles:
+        if profile.folder is not None:
+            # Here too, so that a start with a damaged model ends before anything is loaded.
+            check_checksums(profile.folder)
     engines = tuple(
         EngineSetup(
             _engine_name(name),
