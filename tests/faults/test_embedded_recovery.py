@@ -88,14 +88,21 @@ async def test_a_server_whose_port_was_taken_meanwhile_makes_a_new_replica(
 ) -> None:
     """The logins hold the port; the successor reads the new one."""
     port = server.start().port
-    server.stop()
     with socket.socket() as other:
         other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            other.bind((LOOPBACK, port))
+
+        async def is_taken() -> bool:
+            try:
+                other.bind((LOOPBACK, port))
+            except OSError:
+                return False
             other.listen()
-        except OSError:
-            pytest.skip("the keeper was faster: the server has its port again")
+            return True
+
+        # Nobody starts it meanwhile.
+        with server._lock():
+            kill_postmaster(server)
+            await wait_until(is_taken)
 
         async def is_replaced() -> bool:
             try:

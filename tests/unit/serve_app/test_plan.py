@@ -1,6 +1,7 @@
 """What the deployments are bound with, worked out of settings and model profile."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import yaml
 from deployments.generator.model_profile import load_profile
 from deployments.prompt_builder.domain import ColumnTerms, Derived, DomainPack, TableTerms
 from serve_app.contracts import SamplingParams, SemanticType
-from serve_app.errors import ConfigurationError
+from serve_app.errors import ConfigurationError, ModelUnavailable
 from serve_app.paths import PROJECT_ROOT, named_config, resolve
 from serve_app.plan import column_semantics, make_plan, sampling_of
 from serve_app.settings import load_settings
@@ -173,3 +174,15 @@ def test_relative_paths_are_looked_for_in_the_working_folder_and_then_in_the_pro
     assert resolve(Path("configs")) == tmp_path / "configs"
     assert named_config("models", "house").name == "house.yaml"
     assert named_config("models", str(tmp_path / "x.yaml")) == tmp_path / "x.yaml"
+
+
+def test_a_start_with_a_damaged_model_ends_with_its_file_s_name(tmp_path: Path) -> None:
+    weights = shutil.copytree(PROJECT_ROOT / "configs" / "models" / "house" / "weights", tmp_path / "weights")
+    values = yaml.safe_load(named_config("models", "house").read_text(encoding="utf-8"))
+    (tmp_path / "house.yaml").write_text(yaml.safe_dump(values | {"folder": "weights"}), encoding="utf-8")
+    settings = load_settings({"PLUMBLINE_MODEL_PROFILE": str(tmp_path / "house.yaml")})
+    assert make_plan(settings).profile.folder == weights
+    with (weights / "tokenizer.json").open("a") as tokenizer:
+        tokenizer.write(" ")
+    with pytest.raises(ModelUnavailable, match=r"tokenizer\.json is damaged"):
+        make_plan(settings)
