@@ -83,7 +83,12 @@ class ExecutorConfig(BaseModel):
     max_waiting_queries: int = Field(
         default=32, ge=0, description="Statements that wait in line; more are refused"
     )
-    connect_timeout_s: float = Field(default=5.0, gt=0.0, description="Time limit for opening a connection")
+    connect_timeout_s: float = Field(
+        default=5.0,
+        gt=0.0,
+        description="Time limit for opening a connection and beginning a transaction on it; one that is "
+        "silent for half of it is replaced",
+    )
     statement_timeout_s: float = Field(
         default=2.0,
         gt=0.0,

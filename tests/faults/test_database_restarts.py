@@ -18,7 +18,7 @@ from serve_app.errors import DatabaseUnavailable, ExecutionTimeout, Overloaded
 
 pytestmark = [pytest.mark.faults, pytest.mark.postgres]
 
-CONFIG = ExecutorConfig(connect_timeout_s=1.0, statement_timeout_s=5.0, max_concurrent_queries=4)
+CONFIG = ExecutorConfig(connect_timeout_s=1.0, statement_timeout_s=20.0, max_concurrent_queries=4)
 # Three of them are the superuser's alone.
 MAX_CONNECTIONS = 12
 HANG_S = 60.0
@@ -105,7 +105,9 @@ async def test_a_server_that_ends_under_a_statement_is_used_again_when_it_is_bac
     async with asyncio.timeout(HANG_S):
         # Two more idle connections, which must not be handed out afterwards.
         await asyncio.gather(*(answers(executor) for _ in range(3)))
-        call = asyncio.create_task(executor.run(make_request("SELECT pg_sleep(4), 'at work'")))
+        call = asyncio.create_task(
+            executor.run(make_request("SELECT pg_sleep(30), 'at work'", timeout_s=20.0))
+        )
         await until_it_runs(admin, "at work")
         await asyncio.to_thread(ENDS[end], server)
         with pytest.raises(DatabaseUnavailable):

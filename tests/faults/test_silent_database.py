@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.faults, pytest.mark.postgres]
 # Short limits, so that the faults are over soon; the gate stays out of the way.
 CONFIG = ExecutorConfig(
     connect_timeout_s=1.0,
-    statement_timeout_s=1.0,
+    statement_timeout_s=3.0,
     max_plan_cost=1e12,
     introspection=IntrospectionConfig(statement_timeout_s=1.0),
 )
@@ -153,7 +153,7 @@ async def test_a_silent_database_is_away_and_nothing_piles_up(
 async def test_a_network_that_falls_silent_under_a_statement_ends_it_on_both_sides(
     executor: SqlExecutor, relay: Relay, admin: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
-    call = asyncio.create_task(executor.run(make_request("SELECT pg_sleep(0.7), 'silenced'")))
+    call = asyncio.create_task(executor.run(make_request("SELECT pg_sleep(30), 'silenced'")))
     async with asyncio.timeout(HANG_S):
         await process_of(admin, "silenced")
         relay.silent = True
@@ -171,7 +171,7 @@ async def test_a_network_that_falls_silent_under_a_statement_ends_it_on_both_sid
 async def test_a_cut_connection_is_told_and_the_next_is_answered(
     executor: SqlExecutor, relay: Relay, admin: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
-    call = asyncio.create_task(executor.run(make_request("SELECT pg_sleep(0.7), 'cut off'")))
+    call = asyncio.create_task(executor.run(make_request("SELECT pg_sleep(30), 'cut off'")))
     async with asyncio.timeout(HANG_S):
         await process_of(admin, "cut off")
         relay.reset()
@@ -185,7 +185,7 @@ async def test_a_frozen_backend_is_left_and_its_statement_is_cancelled(
 ) -> None:
     """A backend that is stopped cannot keep its own time limit."""
     executor = SqlExecutor(sample_database.dsn, CONFIG)
-    call = asyncio.create_task(executor.run(make_request("SELECT pg_sleep(0.7), 'frozen'")))
+    call = asyncio.create_task(executor.run(make_request("SELECT pg_sleep(30), 'frozen'")))
     async with asyncio.timeout(HANG_S):
         pid = await process_of(admin, "frozen")
         os.kill(pid, signal.SIGSTOP)
