@@ -29,6 +29,8 @@ KILL_TIMEOUT_S = 10.0
 PROXY_PATIENCE = {
     "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60",
     "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "30",
+    # One that died is replaced after three checks; nobody is served until then.
+    "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "2",
 }
 
 Report = Callable[[str], None]
