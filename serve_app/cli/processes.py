@@ -5,7 +5,8 @@ from collections.abc import Iterable
 
 import psutil
 
-# A variable of the environment, which children inherit; no setting, so not by the prefix of settings. The embedded database's processes are without it.
+# A variable of the environment, which children inherit; the embedded database's processes are without it.
+# It is no setting, so it has not their prefix.
 MARK = "INSTANCE_OF_PLUMBLINE"
 KILL_TIMEOUT_S = 10.0
 

@@ -50,6 +50,7 @@ class Server:
         self._state = state
         self._stop = threading.Event()
         self._ray_folder = ray_folder
+        self._served = False
 
     def run(self) -> int:
         """Serve until told to end; the exit code."""
@@ -79,7 +80,7 @@ class Server:
     def _failed(self, message: str, usage: bool = False) -> int:
         """Tell why. Nothing is ended here: that may hang, and the supervisor ends what is left."""
         text = f"{message} (Ray's logs: {self._ray_folder})" if not usage else message
-        self._state.write_phase(Phase(text="failed", reason=text, usage=usage))
+        self._state.write_phase(Phase(text="failed", reason=text, served=self._served, usage=usage))
         return 1
 
     def _start(self) -> None:
@@ -151,6 +152,7 @@ class Server:
                 serve.status()
                 failed_looks = 0
                 self._phase(SERVING)
+                self._served = True
             except Exception as error:
                 failed_looks += 1
                 sys.stderr.write(f"Serve does not answer: {type(error).__name__}\n")

@@ -57,13 +57,15 @@ class Instance(BaseModel):
 class Phase(BaseModel):
     """How far the server is, for whoever waits.
 
-    ``reason``: why it failed, for the supervisor to judge; ``error``: nothing more will come of it.
+    ``reason``: why it failed, for the supervisor to judge, and whether it had ``served`` before; ``error``:
+    nothing more will come of it.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     text: str
     reason: str | None = None
+    served: bool = False
     error: str | None = None
     usage: bool = False
 

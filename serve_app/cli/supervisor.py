@@ -140,7 +140,7 @@ class Supervisor:
             now = time.monotonic()
             code = process.poll()
             phase = self._state.phase() or Phase(text="")
-            if phase.text == SERVING and served_at is None:
+            if (phase.text == SERVING or phase.served) and served_at is None:
                 served_at = now
             if self._state.phase_written_at() != written_at:
                 written_at, heard_at = self._state.phase_written_at(), now

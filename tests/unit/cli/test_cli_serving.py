@@ -14,8 +14,8 @@ import pytest
 
 from serve_app.cli import instance as instances
 from serve_app.cli.output import CliError
-from serve_app.cli.state import Instance, Phase, StateFolder
 from serve_app.cli.server import _last_line, _use_own_token
+from serve_app.cli.state import Instance, Phase, StateFolder
 from tests.cli_support import Cli, Server
 
 # Ends on SIGTERM like a supervisor, with a child that does not.
