@@ -112,6 +112,16 @@ def outcome(status: int, body: dict[str, Any]) -> str:
     return kind
 
 
+class Stopwatch:
+    """Since it was made, on the clock of the loop."""
+
+    def __init__(self) -> None:
+        self._began = asyncio.get_running_loop().time()
+
+    def seconds(self) -> float:
+        return asyncio.get_running_loop().time() - self._began
+
+
 async def asked(http: httpx.AsyncClient, path: str, body: dict[str, Any]) -> str:
     response = await http.post(path, json=body)
     return outcome(response.status_code, response.json())
@@ -137,7 +147,8 @@ class Conversation:
     def note(self, kind: str, body: dict[str, Any]) -> None:
         if kind == "answered":
             self._id = body["conversation_id"]
-            self.answered += 1
+            # A warning says that the exchange could not be saved.
+            self.answered += not body["metadata"]["warnings"]
 
     async def has_lost_nothing(self) -> None:
         """Every answered turn is there once; the question that looks is answered itself."""

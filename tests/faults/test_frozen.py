@@ -13,6 +13,7 @@ from tests.faults_support import (
     ASK,
     COUNT,
     Conversation,
+    Stopwatch,
     asked,
     frozen,
     outcome,
@@ -30,9 +31,8 @@ LEEWAY_S = 10.0
 
 
 async def timed(call: Any) -> tuple[str, float]:
-    began = asyncio.get_running_loop().time()
-    kind = await call
-    return kind, asyncio.get_running_loop().time() - began
+    watch = Stopwatch()
+    return await call, watch.seconds()
 
 
 async def schema(http: httpx.AsyncClient) -> str:

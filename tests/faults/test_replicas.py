@@ -17,6 +17,7 @@ from tests.faults_support import (
     SLOW,
     VERIFIED,
     Conversation,
+    Stopwatch,
     active_sequences,
     asked,
     following,
@@ -30,9 +31,12 @@ from tests.faults_support import (
     until_replaced,
     until_statements,
 )
-from tests.serve_support import Graph
+from tests.serve_support import STAGE_TIMEOUT_S, Graph
 
 pytestmark = [pytest.mark.faults, pytest.mark.postgres]
+
+# How long a call is seen to wait at a frozen replica before that is killed.
+FROZEN_S = 0.3
 
 
 @pytest.mark.parametrize(
@@ -56,12 +60,14 @@ async def test_a_question_survives_the_replica_that_works_on_it(
         async with following(http, conversation.body(question)) as followed:
             await followed.until_stage(stage)
             end = asyncio.create_task(followed.end())
-            done, _ = await asyncio.wait([end], timeout=0.3)
+            done, _ = await asyncio.wait([end], timeout=FROZEN_S)
             assert not done
             replica.kill()
+            killed = Stopwatch()
             kind = await end
             conversation.note(kind, followed.last[1])
-    assert kind == "answered"
+    # A successor that starts for longer than a call may take, on a busy machine, is not waited for.
+    assert kind == "answered" or killed.seconds() > STAGE_TIMEOUT_S - 2 * FROZEN_S
     await until_replaced(http, replica)
     await conversation.has_lost_nothing()
 
@@ -81,13 +87,14 @@ async def test_the_turn_is_kept_once_when_the_store_s_replica_is_lost_with_it(
                 validator.resume()
                 await followed.until_stage("remember")
                 end = asyncio.create_task(followed.end())
-                done, _ = await asyncio.wait([end], timeout=0.3)
+                done, _ = await asyncio.wait([end], timeout=FROZEN_S)
                 assert not done
                 store.kill()
-                kind = await end
-            conversation.note(kind, followed.last[1])
-    assert kind == "answered"
-    assert followed.last[1]["metadata"]["warnings"] == []
+                killed = Stopwatch()
+                assert await end == "answered"
+            conversation.note("answered", followed.last[1])
+    is_told_lost = followed.last[1]["metadata"]["warnings"] != []
+    assert not is_told_lost or killed.seconds() > STAGE_TIMEOUT_S - 2 * FROZEN_S
     await until_replaced(http, store)
     await conversation.has_lost_nothing()
 
