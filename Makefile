@@ -21,7 +21,7 @@ ARGS ?=
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: up down test check bench fuzz notebooks schemathesis help
+.PHONY: up down test faults check bench fuzz notebooks schemathesis help
 
 up: $(STAMP) ## Start everything in the background, ask one question, print the URL (PLUMBLINE_PORT moves the port)
 	@echo "==> Starting Plumbline; the first start also makes and loads the sample database"
@@ -37,6 +37,10 @@ down: $(STAMP) ## Stop what `make up` started
 test: $(STAMP) ## All tests: units, properties, the real Serve graph and database (ARGS="..." for pytest)
 	@echo "==> Running the tests"
 	@$(PY) -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder -m "not performance and not gpu" $(ARGS)
+
+faults: $(STAMP) ## The tests that kill, freeze and starve parts of a running system
+	@echo "==> Running the tests of faults"
+	@$(PY) -m pytest tests/faults $(ARGS)
 
 check: $(STAMP) ## ruff, ruff format, mypy --strict, audit of packages, scan for secrets, unit tests
 	@echo "==> ruff"

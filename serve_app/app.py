@@ -27,9 +27,10 @@ def build_app(args: AppArgs) -> Application:
     file = args.settings_file
     plan = make_plan(load_settings(file=file), args.model_profile, args.model_cascade)
     logs = plan.settings.logging
+    stage_timeout_s = plan.settings.limits.stage_timeout_s
 
     executor = ExecutorDeployment.bind(file, plan.settings.executor, plan.semantics, plan.data_folder, logs)
-    validator = SqlValidatorDeployment.bind(plan.settings.validator, executor, logs)
+    validator = SqlValidatorDeployment.bind(plan.settings.validator, executor, stage_timeout_s, logs)
     generators = {
         engine.name: GeneratorDeployment.options(name=generator_name(engine.name, place)).bind(
             engine.profile, plan.settings.model.enabled, logs
@@ -39,7 +40,7 @@ def build_app(args: AppArgs) -> Application:
     prompts = {engine.name: engine.prompt for engine in plan.engines}
     conversations = ConversationsDeployment.bind(file, plan.settings.conversations, plan.data_folder, logs)
     prompt_builder = PromptBuilderDeployment.bind(
-        prompts, plan.domain_folder, executor, generators, conversations, logs
+        prompts, plan.domain_folder, executor, generators, conversations, stage_timeout_s, logs
     )
 
     return IngressDeployment.bind(

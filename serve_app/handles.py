@@ -1,7 +1,12 @@
-"""Serve handles as stages: the error tree in place of Ray's errors, and one retry when a replica dies."""
+"""Serve handles as stages: the error tree in place of Ray's errors, and one retry when a replica dies.
+
+Every call has a limit of its own: a replica that hangs answers nothing, and is not missed before some health
+checks.
+"""
 
 import asyncio
 import logging
+import uuid
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -36,6 +41,7 @@ from serve_app.contracts import (
 from serve_app.errors import (
     RESTARTING,
     DatabaseUnavailable,
+    GenerationTimeout,
     ModelUnavailable,
     Overloaded,
     PlumblineError,
@@ -56,6 +62,8 @@ REPLICA_LOST = (
 RESTART_S = 5.0
 # A replica that does not listen for so long is not waited for when all are told something.
 TELL_S = 2.0
+# The engine ends a generation by itself; this much later it does not answer at all.
+GENERATION_MARGIN_S = 5.0
 
 
 def as_plumbline_error(error: Exception, lost: type[PlumblineError]) -> PlumblineError:
@@ -78,15 +86,40 @@ class StageHandle:
 
     lost: type[PlumblineError] = Overloaded
 
-    def __init__(self, handle: "DeploymentHandle[Any]") -> None:
+    def __init__(self, handle: "DeploymentHandle[Any]", timeout_s: float) -> None:
+        """``timeout_s`` bounds each call, beside what the call itself grants a statement or a generation."""
         self._handle = handle
+        self._timeout_s = timeout_s
 
-    async def call(self, method: str, *args: Any, again: bool = True) -> Any:
+    async def call(
+        self,
+        method: str,
+        *args: Any,
+        again: bool = True,
+        timeout_s: float | None = None,
+        late: type[PlumblineError] | None = None,
+    ) -> Any:
         """Call a method of some replica; a second time if that replica is lost and ``again`` allows it.
 
         Raises:
-            PlumblineError: the stage's own error, or the one that stands for its loss or overload.
+            PlumblineError: the stage's own error, or the one that stands for its loss or overload; ``late``,
+                else the one for its loss, if it does not reply in time.
         """
+        timer = asyncio.timeout(timeout_s or self._timeout_s)
+        try:
+            async with timer:
+                return await self._call(method, args, again)
+        except TimeoutError as error:
+            if not timer.expired():
+                raise
+            raise self._silent(method, late or self.lost) from error
+
+    def _silent(self, method: str, late: type[PlumblineError]) -> PlumblineError:
+        message = RESTARTING if late is Overloaded else None
+        detail = f"no reply of {self._handle.deployment_name}.{method} in time"
+        return late(message, detail, retry_after_s=RESTART_S)
+
+    async def _call(self, method: str, args: tuple[Any, ...], again: bool) -> Any:
         try:
             return await self._once(method, args)
         except REPLICA_LOST as error:
@@ -138,8 +171,9 @@ class ConversationsHandle(StageHandle):
         return context
 
     async def remember(self, conversation_id: str, caller: Caller, exchange: Exchange) -> int:
-        # Not twice: the lost replica may have written it.
-        position: int = await self.call("remember", conversation_id, caller, exchange, again=False)
+        # A lost replica may have written it: by the key the store knows a second call for the same.
+        key = uuid.uuid4().hex
+        position: int = await self.call("remember", conversation_id, caller, exchange, key)
         return position
 
     async def clear(self, conversation_id: str, caller: Caller) -> None:
@@ -190,16 +224,25 @@ class GeneratorHandle(StageHandle):
     lost = ModelUnavailable
 
     async def generate(self, request: GenerationRequest) -> Generation:
-        generation: Generation = await self.call("generate", request)
+        generation: Generation = await self.call(
+            "generate",
+            request,
+            timeout_s=request.timeout_s + GENERATION_MARGIN_S,
+            late=GenerationTimeout,
+        )
         return generation
 
     async def stream(self, request: GenerationRequest) -> AsyncIterator[TokenChunk | Generation]:
         """Pieces from one replica; its loss is an error, since what was streamed cannot be taken back."""
         pieces = self._handle.options(stream=True).stream.remote(request)
+        ends = asyncio.get_running_loop().time() + request.timeout_s + GENERATION_MARGIN_S
         try:
-            async for batch in pieces:
+            while (batch := await _next(pieces, ends)) is not None:
                 for piece in batch:
                     yield piece
+        except TimeoutError as error:
+            pieces.cancel()
+            raise self._silent("stream", GenerationTimeout) from error
         except (asyncio.CancelledError, GeneratorExit):
             pieces.cancel()
             raise
@@ -212,7 +255,14 @@ class GeneratorHandle(StageHandle):
 
     async def cancel(self, request_id: str) -> None:
         # Every replica is asked: nobody here knows which one runs it.
-        await self._handle.broadcast("cancel", request_id).results_async()
+        async with asyncio.timeout(self._timeout_s):
+            await self._handle.broadcast("cancel", request_id).results_async()
+
+
+async def _next(pieces: Any, ends: float) -> Any:
+    """The next group of a stream, None at its end; raises TimeoutError at ``ends`` of the loop's clock."""
+    async with asyncio.timeout_at(ends):
+        return await anext(pieces, None)
 
 
 class SqlValidatorHandle(StageHandle):
@@ -238,11 +288,13 @@ class ExecutorHandle(StageHandle):
     lost = DatabaseUnavailable
 
     async def run(self, request: ExecutionRequest) -> ExecutionResult:
-        result: ExecutionResult = await self.call("run", request)
+        result: ExecutionResult = await self.call("run", request, timeout_s=self._with(request.timeout_s))
         return result
 
     async def trial(self, request: TrialRequest) -> tuple[TrialOutcome, ...]:
-        outcomes: tuple[TrialOutcome, ...] = await self.call("trial", request)
+        outcomes: tuple[TrialOutcome, ...] = await self.call(
+            "trial", request, timeout_s=self._with(request.timeout_s)
+        )
         return outcomes
 
     async def schema(self, refresh: bool = False, caller: Caller | None = None) -> SchemaSnapshot:
@@ -251,3 +303,7 @@ class ExecutorHandle(StageHandle):
 
     async def forget_schema(self) -> None:
         await self.call_all("forget_schema")
+
+    def _with(self, granted_s: float) -> float:
+        """The limit of a call that waits for its turn and for a connection before its own time begins."""
+        return self._timeout_s + granted_s

@@ -1,7 +1,7 @@
-"""uvicorn's HTTP protocol with bounds on what comes before an ASGI app is called.
+"""uvicorn's HTTP protocol with bounds on what comes before an ASGI app is called, and on unread answers.
 
-Serve's proxy offers no setting for them: a client that never ends its headers would hold its connection, and
-one that sends them without end would fill the memory.
+Serve's proxy offers no setting for them: a client that never ends its headers, or never reads its answer,
+would hold its connection and the answer's memory; one that sends headers without end would fill the memory.
 """
 
 import asyncio
@@ -16,6 +16,8 @@ from serve_app.security_headers import security_headers
 from serve_app.settings.edge import EdgeSettings
 
 REASONS = {400: "Bad Request", 408: "Request Timeout", 431: "Request Header Fields Too Large"}
+# What a client must take of an answer within the time for it: anything slower counts as standing still.
+FEWEST_TAKEN_BYTES = 16_384
 UNREADABLE = "This is no HTTP request. Send one as the documentation at /docs shows."
 
 
@@ -24,7 +26,7 @@ class HeadersRefused(Exception):
 
 
 class BoundedHttpProtocol(HttpToolsProtocol):
-    """One connection: its number, and the size, number and time of its requests' headers are bounded."""
+    """One connection: bounded are their number, headers (size, number, time) and unread answers."""
 
     bounds: ClassVar[EdgeSettings] = EdgeSettings()
 
@@ -32,11 +34,15 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     _refused = False
     _header_bytes = 0
     _header_timer: asyncio.TimerHandle | None = None
+    _unread_timer: asyncio.TimerHandle | None = None
+    _unread_bytes = 0
     # What `send_400_response` tells; uvicorn calls it for whatever the parser stumbles over.
     _fault: tuple[int, str] = (400, UNREADABLE)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        # Writing is paused exactly while something is left over that the kernel did not take.
+        transport.set_write_buffer_limits(high=0)
         if len(self.connections) > self.bounds.max_connections:
             self._write_refusal(503, Overloaded(retry_after_s=5.0))
         else:
@@ -44,7 +50,16 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
+        self._stop_unread_timer()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._await_reader()
+
+    def resume_writing(self) -> None:
+        self._stop_unread_timer()
+        super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
         if self._refused:
@@ -92,6 +107,23 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def _too_slow(self) -> None:
         told = f"The request's headers did not come within {self.bounds.header_timeout_s:g} seconds."
         self._write_refusal(408, InvalidRequest(told))
+
+    def _await_reader(self) -> None:
+        self._stop_unread_timer()
+        self._unread_bytes = self.transport.get_write_buffer_size()
+        self._unread_timer = self.loop.call_later(self.bounds.write_timeout_s, self._check_reader)
+
+    def _check_reader(self) -> None:
+        """Also of a connection that is being closed: it waits for its last bytes to be taken."""
+        if self._unread_bytes - self.transport.get_write_buffer_size() < FEWEST_TAKEN_BYTES:
+            self.transport.abort()
+        else:
+            self._await_reader()
+
+    def _stop_unread_timer(self) -> None:
+        if self._unread_timer is not None:
+            self._unread_timer.cancel()
+            self._unread_timer = None
 
     def _write_refusal(self, status: int, error: PlumblineError) -> None:
         """The documented shape, written by hand: there is no ASGI app to answer yet."""

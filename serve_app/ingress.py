@@ -54,13 +54,14 @@ class Ingress:
         refuse_open_port(served_host(), config.access.mode)
         self._gate = make_gate(settings.auth, data_folder)
         self._audit = open_log(settings.audit, data_folder)
-        builder = PromptBuilderHandle(prompt_builder)
+        limit_s = config.limits.stage_timeout_s
+        builder = PromptBuilderHandle(prompt_builder, limit_s)
         stages = Stages(
-            ConversationsHandle(conversations),
+            ConversationsHandle(conversations, limit_s),
             builder,
-            one_generator({name: GeneratorHandle(handle) for name, handle in generators.items()}),
-            SqlValidatorHandle(validator),
-            ExecutorHandle(executor),
+            one_generator({name: GeneratorHandle(handle, limit_s) for name, handle in generators.items()}),
+            SqlValidatorHandle(validator, limit_s),
+            ExecutorHandle(executor, limit_s),
             direct=builder if config.pipeline.direct_confidence <= 1 else None,
         )
         auditor = Auditor(self._audit, settings.audit.required)

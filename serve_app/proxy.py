@@ -3,6 +3,7 @@
 Serve builds its proxy with the middlewares that the function named by `CALLBACK_VARIABLE` returns.
 """
 
+import asyncio
 import logging
 
 from starlette.datastructures import Headers
@@ -17,6 +18,7 @@ from serve_app.http_protocol import bound_connections
 from serve_app.security_headers import security_headers
 from serve_app.settings import Settings, load_settings
 from serve_app.settings.edge import EdgeSettings
+from serve_app.settings.tree import LimitSettings
 from serve_app.sse import sse_event
 
 _log = logging.getLogger("plumbline.proxy")
@@ -24,6 +26,8 @@ _log = logging.getLogger("plumbline.proxy")
 CALLBACK_VARIABLE = "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH"
 CALLBACK = "serve_app.proxy:middlewares"
 RETRY_AFTER_S = 5.0
+# The ingress ends a question by itself, and a silent stream gets comments: this much later it hangs.
+MARGIN_S = 5.0
 # Serve's own routes, for its operators.
 INTERNAL = "/-/"
 
@@ -37,16 +41,18 @@ def middlewares() -> list[Middleware]:
         _log.warning("the proxy takes the default limits, because the configuration has faults")
         settings = Settings()
     bound_connections(settings.edge)
-    return [Middleware(ProxyMiddleware, settings.edge, settings.limits.max_body_bytes)]
+    return [Middleware(ProxyMiddleware, settings.edge, settings.limits)]
 
 
 class ProxyMiddleware:
-    """Lets no client set the proxy's timers or hold a replica, and tells of a lost ingress in words."""
+    """Lets no client set the proxy's timers or hold a replica, and tells of a lost or hung ingress."""
 
-    def __init__(self, app: ASGIApp, edge: EdgeSettings, max_body_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, edge: EdgeSettings, limits: LimitSettings) -> None:
         self._app = app
         self._edge = edge
-        self._max_body_bytes = max_body_bytes
+        self._max_body_bytes = limits.max_body_bytes
+        self._answer_s = limits.request_timeout_s + MARGIN_S
+        self._silence_s = edge.stream_keep_alive_s + MARGIN_S
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"].startswith(INTERNAL):
@@ -55,7 +61,10 @@ class ProxyMiddleware:
         headers = Headers(scope=scope)
         request_id = accepted_request_id(headers.get("x-request-id"))
         request_id_var.set(request_id)
-        exchange = _Exchange(scope, receive, send, request_id, self._edge.hsts_max_age_s)
+        timer = asyncio.timeout(None)
+        exchange = _Exchange(
+            scope, receive, send, request_id, self._edge.hsts_max_age_s, timer, self._silence_s
+        )
         try:
             if has_body(scope["method"], headers):
                 body = await whole_body(receive, headers, self._max_body_bytes, self._edge.body_timeout_s)
@@ -69,7 +78,9 @@ class ProxyMiddleware:
         kept = [h for h in scope["headers"] if h[0] not in dropped]
         inner = {**scope, "headers": [*kept, (b"x-request-id", request_id.encode())]}
         try:
-            await self._app(inner, receive, exchange.send)
+            async with timer:
+                exchange.expect_within(self._answer_s)
+                await self._app(inner, receive, exchange.send)
         except Exception:
             # Other answers than a stream cannot be taken back once they have begun.
             if exchange.is_cut and not exchange.is_stream:
@@ -83,13 +94,23 @@ class _Exchange:
     """One answer on its way out, and what to say in its place or at its end if the ingress is lost."""
 
     def __init__(
-        self, scope: Scope, receive: Receive, send: Send, request_id: str, hsts_max_age_s: int
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        request_id: str,
+        hsts_max_age_s: int,
+        timer: asyncio.Timeout,
+        silence_s: float,
     ) -> None:
+        """``timer`` ends the wait for the ingress; once it has begun, it may be silent for ``silence_s``."""
         self._scope = scope
         self._receive = receive
         self._send = send
         self._request_id = request_id
         self._hsts_max_age_s = hsts_max_age_s
+        self._timer = timer
+        self._silence_s = silence_s
         self._started = self._replaced = self._ended = self.is_stream = False
 
     @property
@@ -97,7 +118,22 @@ class _Exchange:
         """Whether an answer has begun and not ended."""
         return self._started and not self._ended
 
+    def expect_within(self, limit_s: float) -> None:
+        """End the wait if the ingress sends nothing for so long."""
+        self._wait_until(asyncio.get_running_loop().time() + limit_s)
+
     async def send(self, message: Message) -> None:
+        # A client that reads slowly is no silence of the ingress.
+        self._wait_until(None)
+        await self._pass_on(message)
+        self.expect_within(self._silence_s)
+
+    def _wait_until(self, ends: float | None) -> None:
+        # Serve's proxy answers a wait that was ended, too.
+        if not self._timer.expired():
+            self._timer.reschedule(ends)
+
+    async def _pass_on(self, message: Message) -> None:
         is_start = message["type"] == "http.response.start"
         if is_start and _is_of_the_proxy(message):
             await self.refuse(_restarting())

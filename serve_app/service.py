@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -42,10 +42,13 @@ from serve_app.contracts import (
 )
 from serve_app.edge import request_id_var
 from serve_app.errors import (
+    RESTARTING,
     AuditUnavailable,
     ConversationNotFound,
+    ExecutionTimeout,
     InvalidRequest,
     ModelUnavailable,
+    Overloaded,
     PermissionDenied,
     PlumblineError,
     SchemaChanged,
@@ -209,7 +212,7 @@ class ChatService:
         violations: list[dict[str, Any]] = []
         try:
             self._auditor.asked(trace)
-            async with self.admission.place(self._patience_s):
+            async with self._in_time(ExecutionTimeout()), self.admission.place(self._patience_s):
                 _, result = await self._checked_run(request.sql, caller, trace, violations)
             trace.outcome = "answer"
         except Exception as error:
@@ -266,6 +269,11 @@ class ChatService:
             ConversationNotFound, ValidationFailed, ExecutionFailed, StoreUnavailable.
         """
         caller = self.caller(request, identity)
+        late = Overloaded(RESTARTING, retry_after_s=self.config.limits.retry_after_s)
+        async with self._in_time(late):
+            return await self._feedback(request, request_id, caller)
+
+    async def _feedback(self, request: FeedbackRequest, request_id: str, caller: Caller) -> FeedbackResponse:
         found = await answered_exchange(self._stages.conversations, request, caller)
         statement: ValidSql | None = None
         if request.sql is not None:
@@ -281,6 +289,18 @@ class ChatService:
         if not self._auditor.feedback(kept, request_id):
             raise AuditUnavailable
         return FeedbackResponse(success=True, feedback_id=kept.id, status=kept.status, sql=kept.sql)
+
+    @asynccontextmanager
+    async def _in_time(self, late: PlumblineError) -> AsyncIterator[None]:
+        """The block within the time of a whole question; ``late`` is raised when that is over."""
+        timer = asyncio.timeout(self.config.pipeline.request_timeout_s)
+        try:
+            async with timer:
+                yield
+        except TimeoutError as error:
+            if not timer.expired():
+                raise
+            raise late from error
 
     async def _checked_by_running(self, trace: Trace) -> ValidSql:
         """Run a person's statement once, like any other; its rows are of no interest."""

@@ -2,5 +2,10 @@
 
 from typing import Any
 
-# A lost replica is noticed within one health check: questions wait for its successor until then.
-DEPLOYMENT_DEFAULTS: dict[str, Any] = {"max_ongoing_requests": 64, "health_check_period_s": 3}
+# A lost replica is noticed within one health check: questions wait for its successor until then. One that
+# hangs is replaced after three checks without an answer.
+DEPLOYMENT_DEFAULTS: dict[str, Any] = {
+    "max_ongoing_requests": 64,
+    "health_check_period_s": 3,
+    "health_check_timeout_s": 10,
+}

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["postgres_fixture"]
+pytest_plugins = ["graph_fixture", "postgres_fixture"]
 
 TESTS = Path(__file__).parent
 # They share one running instance after the other, so one worker runs them all, in their order.
-OF_A_RUNNING_INSTANCE = ("e2e", "serve")
+OF_A_RUNNING_INSTANCE = ("e2e", "serve", "faults")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -8,6 +8,10 @@ import yaml
 from deployments.executor.embedded import EmbeddedDatabase
 
 CONCURRENT, QUEUED = 4, 8
+STAGE_TIMEOUT_S = 8.0
+HEADER_AND_BODY_S = 4.0
+# A frozen replica is missed after three of them.
+HEALTH_CHECKS = {"health_check_period_s": 1, "health_check_timeout_s": 4}
 
 
 class Graph(NamedTuple):

@@ -46,15 +46,19 @@ class ConversationMemory:
             conversation_id=question.conversation_id, exchanges=exchanges, total_exchanges=total
         )
 
-    async def remember(self, conversation_id: str, caller: Caller, exchange: Exchange) -> int:
+    async def remember(
+        self, conversation_id: str, caller: Caller, exchange: Exchange, key: str | None = None
+    ) -> int:
         """Store the exchange after all earlier ones, wholly or not at all; its position from 0.
+
+        A second call with the same ``key`` stores nothing and tells the position of the first.
 
         Raises:
             ConversationNotFound: the id is another caller's conversation.
             StoreUnavailable: the store is down or its disk is full; the answer itself is not affected.
         """
         try:
-            position = await self._store.append(conversation_id, caller, exchange)
+            position = await self._store.append(conversation_id, caller, exchange, key)
         except StoreUnavailable as error:
             self._unsaved = error
             raise

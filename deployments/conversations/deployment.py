@@ -42,8 +42,10 @@ class Conversations:
     async def context(self, question: Question, limit: int) -> ConversationContext:
         return await self._core.context(question, limit)
 
-    async def remember(self, conversation_id: str, caller: Caller, exchange: Exchange) -> int:
-        return await self._core.remember(conversation_id, caller, exchange)
+    async def remember(
+        self, conversation_id: str, caller: Caller, exchange: Exchange, key: str | None = None
+    ) -> int:
+        return await self._core.remember(conversation_id, caller, exchange, key)
 
     async def clear(self, conversation_id: str, caller: Caller) -> None:
         await self._core.clear(conversation_id, caller)

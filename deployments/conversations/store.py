@@ -33,6 +33,10 @@ DAMAGED = (
     "The store of conversations is damaged, so they can be neither loaded nor saved. Ask your administrator "
     "to restore it, or to move its file away and begin anew."
 )
+# In an exchange's metadata: what names it, so that a repeated call does not store it twice.
+KEY = "key"
+# A repeat follows its first call within seconds.
+KEYS_LOOKED_AT = 20
 EXCHANGE_FIELDS = ("question", "sql", "query_spec", "answer", "kind", "row_count", "at")
 
 
@@ -52,8 +56,12 @@ class ConversationStore:
         # SQLite has one writer, and its own waiting sleeps in steps of up to a second.
         self._writing = asyncio.Lock() if self._url.get_backend_name() == "sqlite" else None
 
-    async def append(self, conversation_id: str, caller: Caller, exchange: Exchange) -> int:
+    async def append(
+        self, conversation_id: str, caller: Caller, exchange: Exchange, key: str | None = None
+    ) -> int:
         """Add an exchange at the end, creating the conversation with the first; return its position from 0.
+
+        One that is there under the same ``key`` is not added again.
 
         Raises:
             ConversationNotFound: the conversation is another caller's.
@@ -61,10 +69,16 @@ class ConversationStore:
         """
         async with self.transaction(write=True) as connection:
             position = await self._next_position(connection, conversation_id, caller, exchange)
+            # Not before the conversation's row is locked: the first writer may still be at it.
+            kept = await self._kept_position(connection, conversation_id, key) if key else None
+            if kept is not None:
+                await self._uncount(connection, conversation_id)
+                return kept
             values = {name: storable(getattr(exchange, name)) for name in EXCHANGE_FIELDS}
+            about = {KEY: key} if key else {}
             await connection.execute(
                 insert(exchanges).values(
-                    conversation_id=conversation_id, position=position, metadata={}, **values
+                    conversation_id=conversation_id, position=position, metadata=about, **values
                 )
             )
         return position
@@ -159,6 +173,23 @@ class ConversationStore:
         if count is None:
             raise ConversationNotFound
         return count - 1
+
+    async def _kept_position(self, connection: AsyncConnection, conversation_id: str, key: str) -> int | None:
+        """Where the exchange of that key stands, if it is one of the last."""
+        last = (
+            select(exchanges.c.position, exchanges.c.metadata)
+            .where(exchanges.c.conversation_id == conversation_id)
+            .order_by(exchanges.c.position.desc())
+            .limit(KEYS_LOOKED_AT)
+        )
+        found = ((position, about) for position, about in await connection.execute(last))
+        return next((position for position, about in found if about.get(KEY) == key), None)
+
+    async def _uncount(self, connection: AsyncConnection, conversation_id: str) -> None:
+        counted = conversations.c.exchange_count - 1
+        await connection.execute(
+            update(conversations).where(conversations.c.id == conversation_id).values(exchange_count=counted)
+        )
 
     async def _exchange_count(self, connection: AsyncConnection, conversation_id: str, caller: Caller) -> int:
         found = await connection.execute(

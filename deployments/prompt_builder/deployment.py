@@ -44,6 +44,7 @@ class PromptBuilder:
         executor: "DeploymentHandle[Any]",
         generators: "Mapping[str, DeploymentHandle[Any]]",
         conversations: "DeploymentHandle[Any]",
+        stage_timeout_s: float,
         logs: LoggingSettings,
     ) -> None:
         """``configs`` and ``generators`` are those of the engines, by name and in their order."""
@@ -52,15 +53,15 @@ class PromptBuilder:
         first = next(iter(configs))
         library = ExampleLibrary(
             load_examples(domain_folder / "examples.jsonl"),
-            ConversationsHandle(conversations).verified,
+            ConversationsHandle(conversations, stage_timeout_s).verified,
             configs[first].verified_reuse_s,
         )
         profiles = {
-            name: make_profile(config, pack, library, GeneratorHandle(generators[name]))
+            name: make_profile(config, pack, library, GeneratorHandle(generators[name], stage_timeout_s))
             for name, config in configs.items()
         }
         self._core = PromptBuilderCore(
-            _schema_source(ExecutorHandle(executor)),
+            _schema_source(ExecutorHandle(executor, stage_timeout_s)),
             profiles.pop(first),
             configs[first].schema_reuse_s,
             VerifiedAnswers(pack, library),

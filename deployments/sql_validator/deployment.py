@@ -19,10 +19,14 @@ class SqlValidator:
     """Accepts only what the caller's policy allows; the schema comes from the Executor."""
 
     def __init__(
-        self, config: ValidatorConfig, executor: "DeploymentHandle[Any]", logs: LoggingSettings
+        self,
+        config: ValidatorConfig,
+        executor: "DeploymentHandle[Any]",
+        stage_timeout_s: float,
+        logs: LoggingSettings,
     ) -> None:
         configure_logging(logs.level, logs.file, "SqlValidator")
-        self._core = SqlValidatorCore(ExecutorHandle(executor).schema, config)
+        self._core = SqlValidatorCore(ExecutorHandle(executor, stage_timeout_s).schema, config)
         # sqlglot's trees are garbage with cycles. What was loaded by now stays, so that looking for them need
         # not go through all of it, which takes a tenth of a second in the middle of a statement.
         gc.collect()

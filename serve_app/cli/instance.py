@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ import httpx
 import psutil
 
 from serve_app.cli.output import EXIT_FAILED, fail
-from serve_app.cli.state import Instance, StateFolder
+from serve_app.cli.processes import MARK, kill_all, processes_of
+from serve_app.cli.state import SERVING, Instance, StateFolder
 from serve_app.paths import resolve
 from serve_app.settings import Settings
 
@@ -24,11 +26,14 @@ POLL_S = 0.25
 PROBE_TIMEOUT_S = 10.0
 # Serve drains for up to 20 s, Ray ends its processes in a few more.
 STOP_TIMEOUT_S = 60.0
-KILL_TIMEOUT_S = 10.0
+# A server without its supervisor ends by itself.
+ORPHAN_TIMEOUT_S = 10.0
 # Serve kills a proxy that does not answer within 5 s, later 10 s: too short for the start on a busy machine.
 PROXY_PATIENCE = {
     "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60",
     "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "30",
+    # One that died is replaced after three checks; nobody is served until then.
+    "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "2",
 }
 
 Report = Callable[[str], None]
@@ -56,6 +61,8 @@ def start(settings: Settings, config: Path, state: StateFolder, report: Report) 
         DatabaseUnavailable: the embedded database does not start.
     """
     host, port = settings.server.host, settings.server.port
+    if (left := state.instance()) is not None:
+        _end(left)
     check_port(host, port)
     external = settings.database.dsn() is not None
     if not external:
@@ -73,7 +80,7 @@ def start(settings: Settings, config: Path, state: StateFolder, report: Report) 
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            env=_environment(settings, state),
+            env=_environment(settings, state) | {MARK: ray_folder},
             start_new_session=True,
         )
     instance = Instance(
@@ -133,7 +140,7 @@ def wait_until_ready(instance: Instance, state: StateFolder, timeout_s: float, r
         if not instance.is_alive():
             fail(f"the server ended while starting; see {instance.log}", EXIT_FAILED)
         waiting = (phase.text if phase else "") or told
-        if waiting == "serving":
+        if waiting == SERVING:
             ready, waiting = readiness(instance.url)
             if ready:
                 return
@@ -169,16 +176,15 @@ def stop(state: StateFolder, keep_logs: bool = False) -> bool:
 
     ``keep_logs`` leaves Ray's own folder, for whoever looks why a start failed.
     """
-    instance = state.running()
-    if instance is not None:
-        _end(instance)
+    instance = state.instance()
+    has_run = instance is not None and _end(instance)
     if keep_logs:
         state.forget_instance()
     else:
         _forget(state)
     database = _database(state)
     if not database.is_running():
-        return instance is not None
+        return has_run
     database.stop()
     return True
 
@@ -191,23 +197,28 @@ def _forget(state: StateFolder) -> None:
     state.forget_instance()
 
 
-def _end(instance: Instance) -> None:
-    """SIGTERM to the supervisor; whatever of its processes is left after that is killed by id."""
+def _end(instance: Instance) -> bool:
+    """SIGTERM to the supervisor, and whatever of the instance is left after that is killed by id.
+
+    Also of one whose supervisor is gone; whether there was anything.
+    """
     supervisor = instance.process()
-    if supervisor is None:
-        return
+    family = processes_of(instance.ray_folder)
+    if supervisor is not None:
+        family += [supervisor, *_children(supervisor)]
+        with suppress(psutil.NoSuchProcess):
+            supervisor.terminate()
+        psutil.wait_procs([supervisor], timeout=STOP_TIMEOUT_S)
+    _, left = psutil.wait_procs(family, timeout=ORPHAN_TIMEOUT_S)
+    kill_all(left)
+    return bool(family)
+
+
+def _children(process: psutil.Process) -> list[psutil.Process]:
     try:
-        family = [supervisor, *supervisor.children(recursive=True)]
-        supervisor.terminate()
+        return list(process.children(recursive=True))
     except psutil.NoSuchProcess:
-        return
-    psutil.wait_procs([supervisor], timeout=STOP_TIMEOUT_S)
-    _, left = psutil.wait_procs(family, timeout=KILL_TIMEOUT_S)
-    for process in left:
-        # psutil compares start times, so a reused id is never hit.
-        if process.is_running():
-            process.kill()
-    psutil.wait_procs(left, timeout=KILL_TIMEOUT_S)
+        return []
 
 
 def _database(state: StateFolder) -> Any:

@@ -130,8 +130,14 @@ def status(
     body = instance.health(running.url) if running else None
     ready = body is not None and body.get("status") == "ok"
     stages = body.get("stages", []) if body else []
+    phase = state.phase() if running else None
     if as_json:
-        facts = {"running": running is not None, "ready": ready, "url": running.url if running else None}
+        facts = {
+            "running": running is not None,
+            "ready": ready,
+            "url": running.url if running else None,
+            "phase": phase.text if phase else None,
+        }
         more = (
             running.model_dump(include={"pid", "port", "database", "log", "config", "started_at"})
             if running
@@ -143,6 +149,8 @@ def status(
     else:
         state_word = "ready" if ready else "not ready"
         result(f"{state_word}  {running.url}  (process {running.pid}, {running.database} database)")
+        if not ready and phase is not None:
+            result(f"  {phase.text}")
         for stage in stages:
             result(f"  {'ok ' if stage['ok'] else 'NOT'}  {stage['stage']}: {stage['detail']}")
     if not ready:

@@ -17,6 +17,8 @@ from serve_app.settings import Settings
 DATABASE_FOLDER = "postgres"
 # Process ids recur; a start time within this of the recorded one is the same process.
 SAME_START_S = 2.0
+# The phase of a server whose stages have started; whether each can serve, /ready tells.
+SERVING = "serving"
 
 
 class Instance(BaseModel):
@@ -53,11 +55,17 @@ class Instance(BaseModel):
 
 
 class Phase(BaseModel):
-    """How far the supervisor is, for whoever waits; ``error`` ends the start."""
+    """How far the server is, for whoever waits.
+
+    ``reason``: why it failed, for the supervisor to judge, and whether it had ``served`` before; ``error``:
+    nothing more will come of it.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     text: str
+    reason: str | None = None
+    served: bool = False
     error: str | None = None
     usage: bool = False
 
@@ -106,6 +114,13 @@ class StateFolder:
 
     def write_phase(self, phase: Phase) -> None:
         self._write("phase.json", phase.model_dump_json())
+
+    def phase_written_at(self) -> int:
+        """A figure that changes whenever the phase is written, be it the same."""
+        try:
+            return (self.path / "phase.json").stat().st_mtime_ns
+        except (FileNotFoundError, NotADirectoryError):
+            return 0
 
     @contextmanager
     def lock(self) -> Iterator[None]:

@@ -1,40 +1,39 @@
-"""The process behind `plumbline up`: a private Ray with the graph in it, ended as one.
+"""The process behind `plumbline up`: keeps a server running, and starts it again when Ray or Serve is lost.
 
     python -m serve_app.cli.supervisor CONFIG HOST PORT DATA_FOLDER RAY_FOLDER
 
-Ray is told nothing of other clusters on the machine: own temporary folder, own free ports on the loopback
-interface, own token. It ends on SIGTERM or SIGINT, first Serve (requests in flight finish), then Ray.
+It imports nothing of Ray, so that nothing of Ray can take it along.
 """
 
 import fcntl
 import os
-import secrets
+import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import threading
-import traceback
+import time
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
-from serve_app.cli.state import Phase, StateFolder
-from serve_app.errors import PlumblineError
-from serve_app.proxy import CALLBACK, CALLBACK_VARIABLE
+from serve_app.cli.processes import kill_all, processes_of
+from serve_app.cli.state import SERVING, Phase, StateFolder
 
-# The graph moves messages, not data sets; Ray's default would reserve a third of the memory.
-OBJECT_STORE_BYTES = 200 * 1024 * 1024
-# The embedded config's shares add up to one core; Serve's own actors need room beside them.
-FEWEST_CPUS = 2
-# Ray's one way to keep its own ports on the loopback interface, on any system: no other machine may join.
-LOOPBACK_ONLY = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
-POLL_S = 0.5
-WATCH_S = 5.0
-# A controller that is busy for a moment is not gone.
-MOST_FAILED_LOOKS = 3
+POLL_S = 0.25
+# Before each further start; a server that then fails once more is not started again.
+PAUSES_S = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0)
+# A server that served for so long failed for a new reason.
+STEADY_S = 600.0
+# A server that serves says so every few seconds; importing and starting Ray says nothing for a while.
+SERVING_SILENCE_S = 40.0
+STARTING_SILENCE_S = 180.0
+# Serve drains for up to 20 s.
+END_TIMEOUT_S = 45.0
 
 
 class StartFailed(Exception):
-    """The graph did not come up; the message is for the operator."""
+    """No server can be started; the message is for the operator."""
 
 
 def claim_port(port: int) -> int:
@@ -62,163 +61,121 @@ def claim_port(port: int) -> int:
     return descriptor
 
 
-class Supervisor:
-    """Starts everything, watches it, and ends it."""
+class Ended(NamedTuple):
+    """How a server ended by itself. ``served_s``: how long it had served, None if never."""
 
-    def __init__(self, config: Path, host: str, port: int, state: StateFolder, ray_folder: Path) -> None:
-        self._config = config
-        self._host = host
+    reason: str
+    usage: bool
+    served_s: float | None
+
+
+class Supervisor:
+    """One server at a time, until told to end, or until starting again does not help."""
+
+    def __init__(
+        self,
+        command: list[str],
+        port: int,
+        state: StateFolder,
+        ray_folder: Path,
+        pauses_s: tuple[float, ...] = PAUSES_S,
+    ) -> None:
+        self._command = command
         self._port = port
         self._state = state
+        self._ray_folder = ray_folder
+        self._pauses_s = pauses_s
         self._stop = threading.Event()
         self._claim: int | None = None
-        self._ray_folder = ray_folder
 
     def run(self) -> int:
-        """Serve until told to end; the exit code."""
+        """Supervise until told to end; the exit code."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._stop.set())
         try:
-            self._start()
-            self._state.write_phase(Phase(text="serving"))
-            self._watch()
-        except PlumblineError as error:
-            return self._failed(error.message, usage=error.type == "configuration_error")
+            self._claim = claim_port(self._port)
         except StartFailed as error:
-            return self._failed(str(error))
-        except Exception as error:
-            traceback.print_exc()
-            return self._failed(
-                f"the server did not start ({type(error).__name__}: {_last_line(str(error))})"
-            )
-        finally:
-            self._end()
+            return self._give_up(str(error))
+        has_served, failures = False, 0
+        while (ended := self._serve()) is not None:
+            if ended.served_s is None and not has_served:
+                return self._give_up(ended.reason, ended.usage)
+            has_served = True
+            failures = 1 if (ended.served_s or 0.0) >= STEADY_S else failures + 1
+            if failures > len(self._pauses_s):
+                return self._give_up(f"{ended.reason}; started again {failures - 1} times in vain")
+            pause_s = self._pauses_s[failures - 1]
+            self._tell(f"starting again in {pause_s:g} s: {ended.reason}")
+            self._forget_sessions()
+            if self._stop.wait(pause_s):
+                break
         return 0
 
-    def _failed(self, message: str, usage: bool = False) -> int:
-        text = f"{message} (Ray's logs: {self._ray_folder})" if not usage else message
-        self._state.write_phase(Phase(text="failed", error=text, usage=usage))
+    def _give_up(self, message: str, usage: bool = False) -> int:
+        self._state.write_phase(Phase(text="failed", error=message, usage=usage))
         return 1
 
-    def _start(self) -> None:
-        self._claim = claim_port(self._port)
-        self._phase("loading Ray")
-        # Ray reads how it authenticates and where it listens when it is imported.
-        _use_own_token(self._state.path)
-        os.environ[LOOPBACK_ONLY] = "0"
-        # Serve reads in its proxy's process what stands before it.
-        os.environ[CALLBACK_VARIABLE] = CALLBACK
-        import ray
-        from ray.serve._private.api import serve_start
-
-        from serve_app.serve_config import load_serve_config
-
-        config = load_serve_config(self._config)
-        self._phase("starting Ray")
-        ray.init(
-            address="local",
-            num_cpus=max(FEWEST_CPUS, os.cpu_count() or 1),
-            include_dashboard=False,
-            object_store_memory=OBJECT_STORE_BYTES,
-            log_to_driver=True,
-            _node_ip_address="127.0.0.1",
-            _temp_dir=str(self._ray_folder),
-        )
-        if self._stop.is_set():
-            return
-        self._phase("starting Serve")
-        http = config.http_options.model_dump() | {"host": self._host, "port": self._port}
-        client = serve_start(http_options=http, proxy_location=config.proxy_location)
-        client.deploy_apps(config)
-        self._phase("starting the stages")
-        self._wait_for_applications([application.name for application in config.applications])
-
-    def _wait_for_applications(self, names: list[str]) -> None:
-        """Until every application runs.
-
-        Raises:
-            StartFailed: one cannot be deployed.
-        """
-        from ray import serve
-
-        while not self._stop.wait(POLL_S):
-            found = serve.status().applications
-            states = {name: str(found[name].status.value) for name in names if name in found}
-            for name, state in states.items():
-                if state in ("DEPLOY_FAILED", "UNHEALTHY"):
-                    raise StartFailed(_reason(found[name]))
-            if len(states) == len(names) and set(states.values()) == {"RUNNING"}:
-                return
-            waiting = sorted(_waiting(application) for name, application in found.items() if name in names)
-            self._phase("; ".join(filter(None, waiting)) or "starting the stages")
-
-    def _watch(self) -> None:
-        """Until told to end, or Serve is gone."""
-        from ray import serve
-
-        failed_looks = 0
-        while not self._stop.wait(WATCH_S):
-            try:
-                serve.status()
-                failed_looks = 0
-            except Exception as error:
-                failed_looks += 1
-                sys.stderr.write(f"Serve does not answer: {type(error).__name__}\n")
-                if failed_looks == MOST_FAILED_LOOKS:
-                    raise StartFailed(
-                        "Serve stopped answering. Start it again with `plumbline up`."
-                    ) from error
-
-    def _end(self) -> None:
-        if "ray" not in sys.modules:
-            return
-        import ray
-        from ray import serve
-
-        if not ray.is_initialized():
-            return
-        try:
-            serve.shutdown()
-        finally:
-            ray.shutdown()
-
-    def _phase(self, text: str) -> None:
+    def _tell(self, text: str) -> None:
         self._state.write_phase(Phase(text=text))
+        print(text, file=sys.stderr, flush=True)
+
+    def _serve(self) -> Ended | None:
+        """Run one server to its end and end what is left of it; None if this process was told to end."""
+        self._tell("starting the server")
+        process = subprocess.Popen(self._command, stdin=subprocess.PIPE)
+        try:
+            return self._watch(process)
+        finally:
+            if self._stop.is_set():
+                _end(process)
+            kill_all([*processes_of(str(self._ray_folder))])
+            process.wait()
+            if process.stdin is not None:
+                process.stdin.close()
+
+    def _watch(self, process: "subprocess.Popen[bytes]") -> Ended | None:
+        served_at: float | None = None
+        written_at, heard_at = 0, time.monotonic()
+        while not self._stop.wait(POLL_S):
+            now = time.monotonic()
+            code = process.poll()
+            phase = self._state.phase() or Phase(text="")
+            if (phase.text == SERVING or phase.served) and served_at is None:
+                served_at = now
+            if self._state.phase_written_at() != written_at:
+                written_at, heard_at = self._state.phase_written_at(), now
+            reason = phase.reason
+            if reason is None and code is not None:
+                reason = f"the server has ended (exit code {code})"
+            elif reason is None and now - heard_at > _patience_s(served_at):
+                reason = f"the server has said nothing for {now - heard_at:.0f} s"
+            if reason is not None:
+                return Ended(reason, phase.usage, None if served_at is None else now - served_at)
+        return None
+
+    def _forget_sessions(self) -> None:
+        """Remove the folders of Ray's sessions but the last one, whose logs tell why it ended."""
+        sessions = sorted(path for path in self._ray_folder.glob("session_2*") if not path.is_symlink())
+        for path in sessions[:-1]:
+            shutil.rmtree(path, ignore_errors=True)
 
 
-def _use_own_token(folder: Path) -> None:
-    """A token of this instance alone: without it nothing on the machine can submit work to this Ray."""
-    path = folder / "ray_token"
-    path.unlink(missing_ok=True)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as handle:
-        handle.write(secrets.token_hex(32))
-    os.environ["RAY_AUTH_MODE"] = "token"
-    os.environ["RAY_AUTH_TOKEN_PATH"] = str(path)
+def _patience_s(served_at: float | None) -> float:
+    return STARTING_SILENCE_S if served_at is None else SERVING_SILENCE_S
 
 
-def _waiting(application: Any) -> str:
-    """Which deployments are not up yet."""
-    late = [name for name, d in application.deployments.items() if str(d.status.value) != "HEALTHY"]
-    return f"waiting for {', '.join(late)}" if late else ""
-
-
-def _reason(application: Any) -> str:
-    """The last line of the first failing deployment's message, which names the error."""
-    for name, deployment in application.deployments.items():
-        if deployment.message and str(deployment.status.value) != "HEALTHY":
-            return f"{name} did not start: {_last_line(deployment.message)}"
-    return f"The graph did not start: {_last_line(application.message)}"
-
-
-def _last_line(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else "no reason was given"
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    process.terminate()
+    try:
+        process.wait(END_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        print("the server did not end in time", file=sys.stderr, flush=True)
 
 
 def main(arguments: list[str]) -> int:
-    config, host, port, folder, ray_folder = arguments
-    state = StateFolder(Path(folder))
-    return Supervisor(Path(config), host, int(port), state, Path(ray_folder)).run()
+    _, _, port, folder, ray_folder = arguments
+    command = [sys.executable, "-m", "serve_app.cli.server", *arguments]
+    return Supervisor(command, int(port), StateFolder(Path(folder)), Path(ray_folder)).run()
 
 
 if __name__ == "__main__":

@@ -23,6 +23,12 @@ class EdgeSettings(Section):
     body_timeout_s: float = Field(
         default=10.0, gt=0.0, le=600.0, description="Time within which a request's body must have come"
     )
+    write_timeout_s: float = Field(
+        default=30.0,
+        gt=0.0,
+        le=600.0,
+        description="Time within which a client must take 16 KiB of a waiting answer, else it is cut off",
+    )
     stream_keep_alive_s: float = Field(
         default=15.0, gt=0.0, le=600.0, description="A silent event stream gets a comment this often"
     )

@@ -231,6 +231,12 @@ class LimitSettings(Section):
         le=3600.0,
         description="Time limit of a whole question with its repairs, in seconds",
     )
+    stage_timeout_s: float = Field(
+        default=20.0,
+        gt=0.0,
+        le=3600.0,
+        description="Time limit of a call to a stage, in seconds, beside that of a statement or generation",
+    )
     retry_after_s: float = Field(
         default=5.0, ge=1.0, le=3600.0, description="Retry-After of a refusal by overload"
     )

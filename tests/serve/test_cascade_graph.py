@@ -42,7 +42,7 @@ def deployments(graph: Graph, tmp_path_factory: pytest.TempPathFactory) -> Itera
 def cascade(deployments: tuple[str, str]) -> GeneratorCascade:
     from ray import serve
 
-    small, large = (GeneratorHandle(serve.get_deployment_handle(name, APP)) for name in deployments)
+    small, large = (GeneratorHandle(serve.get_deployment_handle(name, APP), 20.0) for name in deployments)
     return GeneratorCascade({"small": small, "large": large})
 
 

@@ -14,8 +14,8 @@ import pytest
 
 from serve_app.cli import instance as instances
 from serve_app.cli.output import CliError
+from serve_app.cli.server import _last_line, _use_own_token
 from serve_app.cli.state import Instance, Phase, StateFolder
-from serve_app.cli.supervisor import _last_line, _use_own_token
 from tests.cli_support import Cli, Server
 
 # Ends on SIGTERM like a supervisor, with a child that does not.
@@ -195,7 +195,7 @@ def test_a_damaged_record_counts_as_none(state: StateFolder, text: str) -> None:
 def test_down_ends_the_whole_family_and_its_folder(
     cli: Cli, state: StateFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(instances, "KILL_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(instances, "ORPHAN_TIMEOUT_S", 0.2)
     (tmp_path / "ray").mkdir()
     with family() as (parent, child):
         state.write_instance(make_instance(parent, tmp_path))

@@ -147,6 +147,25 @@ async def test_concurrent_writers_of_several_processes_lose_nothing(url: str) ->
     assert {exchange.question for exchange in exchanges} == set(texts)
 
 
+async def test_a_repeated_call_stores_its_exchange_once(url: str) -> None:
+    """Whoever lost the reply asks again, while the first call may still be writing elsewhere."""
+    config = ConversationsConfig(store_timeout_s=30.0)
+    one, other = (ConversationMemory(url, config) for _ in range(2))
+    keys = [f"key{number}" for number in range(10)]
+    calls = [m.remember("c", ANN, make_exchange(key), key) for key in keys for m in (one, other)]
+    positions = await asyncio.gather(*calls)
+    assert positions[::2] == positions[1::2]
+    assert sorted(positions[::2]) == list(range(10))
+    # Without a key, and with another one, the same words are another exchange.
+    for key in (None, None, "key10"):
+        await one.remember("c", ANN, make_exchange("key9"), key)
+    context = await one.context(make_question("c"), 20)
+    assert [e.question for e in context.exchanges[10:]] == ["key9"] * 3
+    assert context.total_exchanges == len(context.exchanges) == 13
+    for closing in (one, other):
+        await closing.close()
+
+
 async def test_one_writers_exchanges_stay_in_order_among_others(memory: ConversationMemory) -> None:
     async def write(name: str) -> None:
         for number in range(10):

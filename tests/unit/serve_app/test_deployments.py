@@ -98,7 +98,7 @@ async def test_an_engine_that_stands_still_fails_the_health_check() -> None:
 
 
 async def test_the_validator_takes_the_schema_from_the_executor() -> None:
-    validator = SqlValidator(ValidatorConfig(), LocalHandle(FakeExecutor()), LOGS)  # type: ignore[arg-type]
+    validator = SqlValidator(ValidatorConfig(), LocalHandle(FakeExecutor()), 5.0, LOGS)  # type: ignore[arg-type]
     verdict = await validator.validate("SELECT nope FROM projects", Caller(user_id="u"))
     assert not verdict.accepted
     assert (await validator.health()).ok
@@ -121,6 +121,7 @@ async def test_the_prompt_builder_speaks_the_profile_of_its_model(
         LocalHandle(executor),  # type: ignore[arg-type]
         {"tiny": LocalHandle(generator)},  # type: ignore[dict-item]
         LocalHandle(memory),  # type: ignore[arg-type]
+        5.0,
         LOGS,
     )
     question = make_question("How many active projects are there?", asked_at=ASKED_AT)

@@ -8,16 +8,20 @@ from fakes import make_question
 from ray.exceptions import ActorDiedError, ActorUnavailableError, RayTaskError, TaskCancelledError
 from ray.serve.exceptions import BackPressureError
 
+from serve_app import handles
 from serve_app.contracts import Caller, Exchange, GenerationRequest
 from serve_app.errors import (
     DatabaseUnavailable,
     ExecutionFailed,
+    GenerationTimeout,
     ModelUnavailable,
     Overloaded,
     PlumblineError,
     ValidationFailed,
 )
 from serve_app.handles import ConversationsHandle, ExecutorHandle, GeneratorHandle, as_plumbline_error
+
+TIMEOUT_S = 5.0
 
 
 def remote(cause: Exception) -> Exception:
@@ -67,30 +71,57 @@ class Handle:
 @pytest.mark.parametrize("lost", [ActorDiedError(), ActorUnavailableError("gone", None)])
 async def test_a_lost_replica_is_replaced_by_one_more_call(lost: Exception) -> None:
     handle = Handle(lost, "snapshot")
-    assert await ExecutorHandle(handle).schema() == "snapshot"  # type: ignore[arg-type]
+    assert await ExecutorHandle(handle, TIMEOUT_S).schema() == "snapshot"  # type: ignore[arg-type]
     assert len(handle.calls) == 2
 
 
 async def test_a_replica_lost_twice_is_the_stage_s_own_error() -> None:
     for stage, expected in ((ExecutorHandle, DatabaseUnavailable), (ConversationsHandle, Overloaded)):
         with pytest.raises(expected) as raised:
-            await stage(Handle(ActorDiedError(), ActorDiedError())).health()  # type: ignore[arg-type]
+            await stage(Handle(ActorDiedError(), ActorDiedError()), TIMEOUT_S).health()  # type: ignore[arg-type]
         assert raised.value.retry_after_s
         assert raised.value.detail == "ActorDiedError"
 
 
-async def test_remembering_is_not_repeated() -> None:
-    handle = Handle(ActorDiedError(), None)
+async def test_remembering_is_repeated_under_the_same_key() -> None:
+    handle = Handle(ActorDiedError(), 3)
     exchange = Exchange(question="q", at=make_question().asked_at)
-    with pytest.raises(Overloaded):
-        await ConversationsHandle(handle).remember("c", Caller(user_id="u"), exchange)  # type: ignore[arg-type]
-    assert len(handle.calls) == 1
+    stage = ConversationsHandle(handle, TIMEOUT_S)  # type: ignore[arg-type]
+    assert await stage.remember("c", Caller(user_id="u"), exchange) == 3
+    (*_, first), (*_, second) = handle.calls
+    assert first == second
+
+
+async def test_a_replica_that_hangs_is_left_after_the_limit_and_told() -> None:
+    for stage, expected in ((ExecutorHandle, DatabaseUnavailable), (ConversationsHandle, Overloaded)):
+        handle = Handle(...)
+        with pytest.raises(expected) as raised:
+            await stage(handle, 0.01).health()  # type: ignore[arg-type]
+        assert raised.value.retry_after_s
+        assert raised.value.detail == "no reply of Stage.health in time"
+        assert handle.responses[0].cancelled
+
+
+async def test_a_generation_has_its_own_time_before_it_counts_as_late(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(handles, "GENERATION_MARGIN_S", 0.05)
+    request = REQUEST.model_copy(update={"timeout_s": 0.05})
+    whole = GeneratorHandle(Handle(...), 0.001)  # type: ignore[arg-type]
+    with pytest.raises(GenerationTimeout):
+        await whole.generate(request)
+    pieces = Pieces(["a"], ...)
+    stream = GeneratorHandle(StreamHandle(pieces), 0.001).stream(request)  # type: ignore[arg-type]
+    assert await anext(stream) == "a"  # type: ignore[comparison-overlap]
+    with pytest.raises(GenerationTimeout):
+        await anext(stream)
+    assert pieces.cancelled
 
 
 async def test_a_stage_s_error_arrives_as_itself_without_the_remote_traceback() -> None:
     error = ValidationFailed("No.", rule="r", detail="d")
     with pytest.raises(ValidationFailed) as raised:
-        await ExecutorHandle(Handle(remote(error))).schema()  # type: ignore[arg-type]
+        await ExecutorHandle(Handle(remote(error)), TIMEOUT_S).schema()  # type: ignore[arg-type]
     assert not isinstance(raised.value, RayTaskError)
     assert (raised.value.message, raised.value.rule, raised.value.detail) == ("No.", "r", "d")
     assert "remote" not in str(raised.value)
@@ -98,7 +129,7 @@ async def test_a_stage_s_error_arrives_as_itself_without_the_remote_traceback() 
 
 async def test_an_error_of_the_second_call_counts() -> None:
     with pytest.raises(ExecutionFailed):
-        await ExecutorHandle(Handle(ActorDiedError(), remote(ExecutionFailed()))).schema()  # type: ignore[arg-type]
+        await ExecutorHandle(Handle(ActorDiedError(), remote(ExecutionFailed())), TIMEOUT_S).schema()  # type: ignore[arg-type]
 
 
 def test_overload_bugs_and_foreign_cancellation_are_mapped() -> None:
@@ -116,7 +147,7 @@ def test_overload_bugs_and_foreign_cancellation_are_mapped() -> None:
 
 async def test_cancelling_the_wait_tells_the_replica() -> None:
     handle = Handle(...)
-    task = asyncio.create_task(ExecutorHandle(handle).schema())  # type: ignore[arg-type]
+    task = asyncio.create_task(ExecutorHandle(handle, TIMEOUT_S).schema())  # type: ignore[arg-type]
     await handle.called.wait()
     await asyncio.sleep(0)
     task.cancel()
@@ -139,6 +170,8 @@ class Pieces:
         if not self._batches:
             raise StopAsyncIteration
         batch = self._batches.pop(0)
+        if batch is ...:
+            await asyncio.get_running_loop().create_future()
         if isinstance(batch, Exception):
             raise batch
         return batch
@@ -164,16 +197,16 @@ REQUEST = GenerationRequest(request_id="r", text="t")
 
 async def test_a_stream_is_flattened_and_its_loss_is_the_model_s() -> None:
     pieces = Pieces(["a", "b"], ["c"])
-    stream = GeneratorHandle(StreamHandle(pieces)).stream(REQUEST)  # type: ignore[arg-type]
+    stream = GeneratorHandle(StreamHandle(pieces), TIMEOUT_S).stream(REQUEST)  # type: ignore[arg-type]
     assert [p async for p in stream] == ["a", "b", "c"]  # type: ignore[comparison-overlap]
-    lost = GeneratorHandle(StreamHandle(Pieces(["a"], ActorDiedError()))).stream(REQUEST)  # type: ignore[arg-type]
+    lost = GeneratorHandle(StreamHandle(Pieces(["a"], ActorDiedError())), TIMEOUT_S).stream(REQUEST)  # type: ignore[arg-type]
     with pytest.raises(ModelUnavailable):
         [p async for p in lost]
 
 
 async def test_closing_a_stream_tells_the_replica() -> None:
     pieces = Pieces(["a"], ["b"])
-    stream = GeneratorHandle(StreamHandle(pieces)).stream(REQUEST)  # type: ignore[arg-type]
+    stream = GeneratorHandle(StreamHandle(pieces), TIMEOUT_S).stream(REQUEST)  # type: ignore[arg-type]
     await anext(stream)
     await stream.aclose()  # type: ignore[attr-defined]
     assert pieces.cancelled

@@ -489,3 +489,17 @@ async def test_generated_text_stays_text(client: httpx.AsyncClient) -> None:
     async with client_of(make_service(stages)) as http:
         events = events_of((await http.post("/api/chat/stream", json=ASK)).text)
     assert [n for n, _ in events].count("done") == 1
+
+
+async def test_no_call_takes_longer_than_a_question_may() -> None:
+    stages = make_stages()
+    async with client_of(make_service(stages)) as http:
+        answered = (await http.post("/api/chat", json=ASK)).json()
+    hanging = stages._replace(executor=FakeExecutor(gate=Gate()))
+    limits = PipelineLimits(request_timeout_s=0.05)
+    async with client_of(make_service(hanging, pipeline=limits)) as http:
+        ran = await http.post("/api/sql/run", json={"sql": "SELECT 1"})
+        given = {"conversation_id": answered["conversation_id"], "user_id": "ann", "verdict": "down"}
+        corrected = await http.post("/api/feedback", json={**given, "sql": "SELECT 1"})
+    assert (ran.status_code, error_of(ran)["type"]) == (504, "execution_timeout")
+    assert (corrected.status_code, error_of(corrected)["type"]) == (503, "overloaded")

@@ -8,21 +8,25 @@ from typing import Any
 
 import pytest
 import uvicorn
-from starlette.responses import PlainTextResponse
+from executor_helpers import wait_until
+from starlette.responses import PlainTextResponse, StreamingResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.server import ServerState
 
 from serve_app import http_protocol
-from serve_app.http_protocol import BoundedHttpProtocol
+from serve_app.http_protocol import FEWEST_TAKEN_BYTES, BoundedHttpProtocol
 from serve_app.settings.edge import EdgeSettings
 
 GET = b"GET / HTTP/1.1\r\nhost: x\r\n"
+FINE = PlainTextResponse("fine")
+# More than the kernel buffers of both ends of a connection hold.
+LARGE = 64 * 1024 * 1024
 
 
 @asynccontextmanager
-async def served(**bounds: Any) -> AsyncIterator[int]:
+async def served(app: ASGIApp = FINE, **bounds: Any) -> AsyncIterator[int]:
     protocol = type("Protocol", (BoundedHttpProtocol,), {"bounds": EdgeSettings(**bounds)})
-    config = uvicorn.Config(
-        PlainTextResponse("fine"), port=0, http=protocol, ws="none", lifespan="off", log_config=None
-    )
+    config = uvicorn.Config(app, port=0, http=protocol, ws="none", lifespan="off", log_config=None)
     server = uvicorn.Server(config)
     task = asyncio.create_task(server._serve())
     while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
@@ -115,6 +119,84 @@ async def test_connections_beyond_the_bound_are_refused_and_those_within_go_on()
         writer.close()
         await asyncio.sleep(0.05)
         assert (await ask(port, GET + b"connection: close\r\n\r\n")).endswith(b"fine")
+
+
+class Answers:
+    """An app with a large answer, whole or as a stream without end; counts those at work."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.at_work = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.at_work += 1
+        try:
+            await self._response()(scope, receive, send)
+        finally:
+            self.at_work -= 1
+
+    def _response(self) -> PlainTextResponse | StreamingResponse:
+        return PlainTextResponse(b"x" * LARGE) if self.kind == "whole" else StreamingResponse(self._endless())
+
+    async def _endless(self) -> AsyncIterator[bytes]:
+        while True:
+            yield b"x" * 65_536
+            # To a client that is gone, writing waits for nothing.
+            await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("kind", ["whole", "stream"])
+@pytest.mark.parametrize("header", [b"", b"connection: close\r\n"])
+async def test_a_client_that_never_reads_is_cut_off(kind: str, header: bytes) -> None:
+    app = Answers(kind)
+    async with served(app, write_timeout_s=0.2, max_connections=1) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
+        writer.write(GET + header + b"\r\n")
+        await reader.readexactly(1)
+
+        async def is_free() -> bool:
+            return app.at_work == 0 and not (await ask(port, b"no HTTP\r\n")).startswith(b"HTTP/1.1 503")
+
+        await wait_until(is_free)
+        writer.transport.abort()
+
+
+class Transport(asyncio.Transport):
+    """Stands for a connection whose client takes what the test says."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left = 0
+        self.aborted = False
+
+    def get_write_buffer_size(self) -> int:
+        return self.left
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        assert high == 0
+
+    def abort(self) -> None:
+        self.aborted = True
+
+    def close(self) -> None:
+        pass
+
+
+async def test_a_client_that_reads_slowly_is_not_cut_off_before_it_stands_still() -> None:
+    config = uvicorn.Config(FINE, ws="none", lifespan="off", log_config=None)
+    config.load()
+    protocol = BoundedHttpProtocol(config, ServerState(), {})
+    transport = Transport()
+    protocol.connection_made(transport)
+    transport.left = 100_000
+    protocol.pause_writing()
+    for transport.left in (80_000, 60_000, 43_616):
+        protocol._check_reader()
+        assert not transport.aborted
+    transport.left -= FEWEST_TAKEN_BYTES - 1
+    protocol._check_reader()
+    assert transport.aborted
+    protocol.connection_lost(None)
 
 
 def test_servers_of_the_process_take_the_bounded_protocol(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,12 +9,13 @@ import pytest
 import uvicorn
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from serve_app.errors import RESTARTING
 from serve_app.http_protocol import BoundedHttpProtocol
 from serve_app.proxy import ProxyMiddleware, middlewares
 from serve_app.settings.edge import EdgeSettings
+from serve_app.settings.tree import LimitSettings
 
 
 async def proxy(scope: Scope, receive: Receive, send: Send) -> None:
@@ -31,8 +32,9 @@ async def proxy(scope: Scope, receive: Receive, send: Send) -> None:
     await response(scope, receive, send)
 
 
-def client(app: Any = proxy, **edge: Any) -> httpx.AsyncClient:
-    made = ProxyMiddleware(app, EdgeSettings(**edge), max_body_bytes=4096)
+def client(app: Any = proxy, request_timeout_s: float = 60.0, **edge: Any) -> httpx.AsyncClient:
+    limits = LimitSettings(max_body_bytes=4096, request_timeout_s=request_timeout_s)
+    made = ProxyMiddleware(app, EdgeSettings(**edge), limits)
     return httpx.AsyncClient(transport=httpx.ASGITransport(made), base_url="http://plumbline")
 
 
@@ -150,3 +152,46 @@ async def test_a_stream_that_breaks_ends_with_an_error_event(ends_by: str) -> No
     name, data = last.split("\n")
     assert name == "event: error"
     assert '"type":"overloaded"' in data
+
+
+async def hanging(scope: Scope, receive: Receive, send: Send) -> None:
+    """Serve's proxy before an ingress that hangs; what is cancelled it answers, too."""
+    begun = scope["path"] == "/api/chat/stream"
+    if begun:
+        headers = [(b"content-type", b"text/event-stream")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"event: stage\ndata: {}\n\n", "more_body": True})
+    try:
+        await asyncio.get_running_loop().create_future()
+    except asyncio.CancelledError:
+        if not begun:
+            await PlainTextResponse("cancelled", 499)(scope, receive, send)
+
+
+async def test_an_ingress_that_hangs_is_waited_for_no_longer_than_a_question_may_take(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("serve_app.proxy.MARGIN_S", 0.02)
+    async with client(hanging, request_timeout_s=0.02, stream_keep_alive_s=0.02) as http:
+        answered = await http.post("/api/chat")
+        stream = await http.post("/api/chat/stream")
+    assert (answered.status_code, answered.json()["error"]["message"]) == (503, RESTARTING)
+    *_, last, rest = stream.text.split("\n\n")
+    assert (last.splitlines()[0], rest) == ("event: error", "")
+
+
+async def test_a_client_that_reads_slowly_is_no_ingress_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serve_app.proxy.MARGIN_S", 0.02)
+    app = ProxyMiddleware(JSONResponse("all of it"), EdgeSettings(stream_keep_alive_s=0.01), LimitSettings())
+    sent: list[Message] = []
+
+    async def slowly(message: Message) -> None:
+        await asyncio.sleep(0.1)
+        sent.append(message)
+
+    async def receive() -> Message:
+        return {"type": "http.request"}
+
+    await app({"type": "http", "method": "GET", "path": "/", "headers": []}, receive, slowly)
+    assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
+    assert sent[0]["status"] == 200
