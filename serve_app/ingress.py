@@ -63,12 +63,13 @@ class Ingress:
             ExecutorHandle(executor),
             direct=builder if config.pipeline.direct_confidence <= 1 else None,
         )
-        self._service = ChatService(stages, config, Figures(RayRecorder()), auditor=Auditor(self._audit))
+        self._auditor = Auditor(self._audit)
+        self._service = ChatService(stages, config, Figures(RayRecorder()), auditor=self._auditor)
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         """The hook by which Serve asks for the app once the replica is made."""
         # Serve's own proxy echoes the request's id; twice would be one too many.
-        return make_app(self._service, echo_request_id=False, gate=self._gate)
+        return make_app(self._service, echo_request_id=False, gate=self._gate, auditor=self._auditor)
 
     def __del__(self) -> None:
         # A start that failed has none.

@@ -1,12 +1,19 @@
 """What the audit log says of questions, statements, feedback and refusals: no rows, no secrets."""
 
 import logging
+import time
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from serve_app.contracts import Caller, Feedback
+from serve_app.errors import PlumblineError
 from serve_app.trace import Trace
 
 _log = logging.getLogger("plumbline.audit")
+
+# Whoever has no credential must not be able to fill the disk.
+MOST_REFUSALS = 60
+REFUSALS_PERIOD_S = 60.0
 
 
 class Writer(Protocol):
@@ -18,8 +25,9 @@ class Writer(Protocol):
 class Auditor:
     """One line for each event. A log that cannot be written is told in the ordinary log, loudly."""
 
-    def __init__(self, writer: Writer | None = None) -> None:
+    def __init__(self, writer: Writer | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self._writer = writer
+        self._refusals = _Bound(clock)
 
     def question(self, trace: Trace) -> None:
         self._write("question", **_of_trace(trace), question=trace.question.text)
@@ -55,6 +63,24 @@ class Auditor:
             outcome="permission_denied",
         )
 
+    def refused(self, error: PlumblineError, path: str, request_id: str) -> None:
+        """A call that did not come through the door, of which at most `MOST_REFUSALS` a period are written.
+
+        ``unwritten`` of a line is how many since the line before were not.
+        """
+        unwritten = self._refusals.admit()
+        if unwritten is None:
+            return
+        self._write(
+            "refused",
+            path=path[:200],
+            status=error.status,
+            reason=error.detail,
+            request_id=request_id,
+            outcome=error.type,
+            unwritten=unwritten,
+        )
+
     def _write(self, event: str, **fields: Any) -> None:
         if self._writer is None:
             return
@@ -65,6 +91,26 @@ class Auditor:
                 "audit line lost",
                 extra={"request_id": fields.get("request_id"), "event": event, "detail": str(error)},
             )
+
+
+class _Bound:
+    """Lets `MOST_REFUSALS` pass in a period and counts the others."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._ends, self._passed, self._held = float("-inf"), 0, 0
+
+    def admit(self) -> int | None:
+        """How many were held back since one passed; None if this one is."""
+        now = self._clock()
+        if now >= self._ends:
+            self._ends, self._passed = now + REFUSALS_PERIOD_S, 0
+        if self._passed == MOST_REFUSALS:
+            self._held += 1
+            return None
+        self._passed += 1
+        held, self._held = self._held, 0
+        return held
 
 
 def who(caller: Caller) -> dict[str, Any]:
