@@ -8,6 +8,7 @@ interface, own token. It ends on SIGTERM or SIGINT, first Serve (requests in fli
 
 import fcntl
 import os
+import resource
 import secrets
 import signal
 import sys
@@ -216,6 +217,8 @@ def _last_line(text: str) -> str:
 
 
 def main(arguments: list[str]) -> int:
+    # What a process knows when it dies stays on no disk; all that this one starts inherit it.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     config, host, port, folder, ray_folder = arguments
     state = StateFolder(Path(folder))
     return Supervisor(Path(config), host, int(port), state, Path(ray_folder)).run()

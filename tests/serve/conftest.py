@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from deployments.executor.embedded import EmbeddedDatabase
-from serve_app.cli.instance import PROXY_PATIENCE
+from serve_app.cli.environment import PROXY_PATIENCE
 from tests.cli_support import free_port
 from tests.serve_support import CONCURRENT, QUEUED, Graph, tiny_profile_file
 

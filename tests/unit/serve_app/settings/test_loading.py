@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from serve_app.errors import ConfigurationError
-from serve_app.settings import Settings, load_settings
+from serve_app.settings import Settings, load_secret, load_settings
 from serve_app.settings.registry import SettingInfo, readme_table, settings_table
 
 
@@ -231,3 +231,44 @@ def test_roles_of_organizations_come_as_a_template_or_a_mapping() -> None:
 
 def test_the_credential_of_the_command_line_is_no_setting() -> None:
     assert load_settings({"PLUMBLINE_API_KEY": "plk_x"}) == Settings()
+
+
+def test_secrets_may_stand_in_files_and_the_environment_wins(tmp_path: Path) -> None:
+    (tmp_path / "DATABASE_URL").write_text("postgresql://reader:canary@db/shop\n")
+    (tmp_path / "LOG_LEVEL").write_text("DEBUG")
+    (tmp_path / "..data").mkdir()
+    environ = {"PLUMBLINE_SECRETS_DIR": str(tmp_path)}
+    read = load_settings(environ)
+    assert read.database.url is not None
+    assert read.database.url.get_secret_value() == "postgresql://reader:canary@db/shop"
+    # Only secrets are read from there.
+    assert read.logging.level == "INFO"
+    other = load_settings(environ | {"DATABASE_URL": "postgresql://reader@other/shop"})
+    assert other.database.url is not None
+    assert other.database.url.get_secret_value() == "postgresql://reader@other/shop"
+
+
+def test_a_secret_that_cannot_be_read_is_a_fault_like_others(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"PLUMBLINE_SECRETS_DIR is .*nowhere'; allowed: a folder"):
+        load_settings({"PLUMBLINE_SECRETS_DIR": str(tmp_path / "nowhere")})
+    (tmp_path / "DATABASE_URL").mkdir()
+    with pytest.raises(ConfigurationError) as raised:
+        load_settings({"PLUMBLINE_SECRETS_DIR": str(tmp_path), "PLUMBLINE_PORT": "0"})
+    assert "DATABASE_URL' cannot be read" in raised.value.message
+    assert "PLUMBLINE_PORT" in raised.value.message
+    (tmp_path / "DATABASE_URL").rmdir()
+    (tmp_path / "DATABASE_URL").write_text("mysql://reader:canary@db/shop")
+    with pytest.raises(ConfigurationError) as raised:
+        load_settings({"PLUMBLINE_SECRETS_DIR": str(tmp_path)})
+    assert "canary" not in raised.value.message
+
+
+def test_one_secret_is_read_alone_from_wherever_it_stands(tmp_path: Path) -> None:
+    file = tmp_path / "plumbline.yaml"
+    file.write_text("store:\n  url: sqlite:////in-the-file.db\nmodel:\n  nonsense: 1\n")
+    assert load_secret("store.url", {}, file) == "sqlite:////in-the-file.db"
+    (tmp_path / "PLUMBLINE_STORE_URL").write_text("sqlite:////in-a-secret.db")
+    folder = {"PLUMBLINE_SECRETS_DIR": str(tmp_path)}
+    assert load_secret("store.url", folder, file) == "sqlite:////in-a-secret.db"
+    assert load_secret("store.url", {"PLUMBLINE_STORE_URL": "sqlite:////x.db"}, file) == "sqlite:////x.db"
+    assert load_secret("store.url", {}) is None
