@@ -1,7 +1,7 @@
 """Secrets in files in place of the environment: a folder with one file for each variable, named as it is.
 
-What a process has in its environment, all that it starts inherit, and `/proc` shows it while they live. A file
-is read by whom it is for. Containers are given their secrets in such folders (`/run/secrets`).
+All that a process starts inherit its environment, and `/proc` shows it while they live. A file is read by whom
+it is for. Containers are given their secrets in such folders (`/run/secrets`).
 """
 
 import os
