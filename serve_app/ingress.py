@@ -29,7 +29,8 @@ from serve_app.pipeline import Stages
 from serve_app.ray_metrics import RayRecorder
 from serve_app.service import ChatService, ServiceConfig
 from serve_app.serving import DEPLOYMENT_DEFAULTS
-from serve_app.settings import load_settings
+from serve_app.settings import load_section
+from serve_app.settings.identity import AuditSettings, AuthSettings
 from serve_app.settings.tree import LoggingSettings
 
 
@@ -49,11 +50,11 @@ class Ingress:
         data_folder: Path,
     ) -> None:
         configure_logging(logs.level, logs.file, "Ingress")
-        # Secrets are not bound: this process reads them itself.
-        settings = load_settings(file=settings_file)
+        # Secrets are not bound: this process reads its own, and no others.
+        auth = load_section("auth", AuthSettings, file=settings_file)
         refuse_open_port(served_host(), config.access.mode)
-        self._gate = make_gate(settings.auth, data_folder)
-        self._audit = open_log(settings.audit, data_folder)
+        self._gate = make_gate(auth, data_folder)
+        self._audit = open_log(load_section("audit", AuditSettings, file=settings_file), data_folder)
         builder = PromptBuilderHandle(prompt_builder)
         stages = Stages(
             ConversationsHandle(conversations),

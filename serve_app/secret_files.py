@@ -1,7 +1,7 @@
 """Secrets in files in place of the environment: a folder with one file for each variable, named as it is.
 
-All that a process starts inherit its environment, and `/proc` shows it while they live. A file is read by whom
-it is for. Containers are given their secrets in such folders (`/run/secrets`).
+What a process starts inherits its environment, and `/proc` shows it while it lives. A file is read by whom it
+is for alone. Containers are given their secrets in such folders (`/run/secrets`).
 """
 
 import os

@@ -4,7 +4,7 @@ import difflib
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, get_origin
+from typing import Any, NamedTuple, TypeVar, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -13,6 +13,7 @@ from pydantic.fields import FieldInfo
 from serve_app.errors import ConfigurationError
 from serve_app.secret_files import SECRETS_VARIABLE, read_secret
 from serve_app.settings.registry import DERIVED, allowed_values, alternatives, is_secret, leaves, variable_of
+from serve_app.settings.section import Section
 from serve_app.settings.tree import Settings
 
 CONFIG_VARIABLE = "PLUMBLINE_CONFIG"
@@ -22,6 +23,7 @@ DEFAULT_FILE = Path("plumbline.yaml")
 OWN_PREFIXES = ("PLUMBLINE_", "MISTRAL_")
 
 Tree = dict[str, Any]
+SectionT = TypeVar("SectionT", bound=Section)
 
 
 class Fault(NamedTuple):
@@ -59,19 +61,31 @@ def load_settings(environ: Mapping[str, str] | None = None, file: Path | None = 
     return settings
 
 
-def load_secret(path: str, environ: Mapping[str, str] | None = None, file: Path | None = None) -> str | None:
-    """One secret alone, for a process that is to know no other. It was checked when all settings were.
+def load_section(
+    name: str, kind: type[SectionT], environ: Mapping[str, str] | None = None, file: Path | None = None
+) -> SectionT:
+    """One section alone, for a process that is to know no secret but its own.
 
-    Args: ``path`` is the setting's place in the file, dotted; the others are those of `load_settings`.
+    Args: ``name`` and ``kind`` are a field's of `Settings`, the others those of `load_settings`, which has
+    checked everything before.
 
     Raises:
-        ConfigurationError: its file cannot be read.
+        ConfigurationError: the section is not, or no longer, as it must be.
     """
     variables = _given(environ)
-    node: Any = _read_file(file, variables)[0]
-    for name in path.split("."):
-        node = node.get(name) if isinstance(node, dict) else None
-    return read_secret(variable_of(path), variables) or node
+    fields = {f"{name}.{path}": field for path, field in leaves(kind)}
+    values, faults = _read_file(file, variables)
+    own: Tree = {name: values.get(name) or {}}
+    faults += _add_secrets(variables, fields)
+    given_by = _overlay_environment(own, variables, fields)
+    try:
+        section = kind.model_validate(own[name])
+    except ValidationError as error:
+        found = [{**e, "loc": (name, *e["loc"])} for e in error.errors(include_url=False)]
+        faults += [_fault_of(e, fields, given_by) for e in found]
+    if faults:
+        raise ConfigurationError("\n".join(["The configuration has faults:", *map(str, faults)]))
+    return section
 
 
 def _given(environ: Mapping[str, str] | None) -> dict[str, str]:

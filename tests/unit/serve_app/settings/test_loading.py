@@ -7,8 +7,11 @@ import pytest
 import yaml
 
 from serve_app.errors import ConfigurationError
-from serve_app.settings import Settings, load_secret, load_settings
+from serve_app.settings import Settings, load_section, load_settings
+from serve_app.settings.edge import EdgeSettings
+from serve_app.settings.identity import AuthSettings
 from serve_app.settings.registry import SettingInfo, readme_table, settings_table
+from serve_app.settings.tree import StoreSettings
 
 
 def write(folder: Path, values: Any) -> Path:
@@ -263,12 +266,30 @@ def test_a_secret_that_cannot_be_read_is_a_fault_like_others(tmp_path: Path) -> 
     assert "canary" not in raised.value.message
 
 
-def test_one_secret_is_read_alone_from_wherever_it_stands(tmp_path: Path) -> None:
+def test_a_section_is_read_alone_from_wherever_it_stands(tmp_path: Path) -> None:
     file = tmp_path / "plumbline.yaml"
-    file.write_text("store:\n  url: sqlite:////in-the-file.db\nmodel:\n  nonsense: 1\n")
-    assert load_secret("store.url", {}, file) == "sqlite:////in-the-file.db"
+    file.write_text("store:\n  url: sqlite:////in-the-file.db\ndatabase:\n  url: nonsense\n")
     (tmp_path / "PLUMBLINE_STORE_URL").write_text("sqlite:////in-a-secret.db")
+    (tmp_path / "DATABASE_URL").mkdir()
     folder = {"PLUMBLINE_SECRETS_DIR": str(tmp_path)}
-    assert load_secret("store.url", folder, file) == "sqlite:////in-a-secret.db"
-    assert load_secret("store.url", {"PLUMBLINE_STORE_URL": "sqlite:////x.db"}, file) == "sqlite:////x.db"
-    assert load_secret("store.url", {}) is None
+    for environ, expected in (
+        ({}, "sqlite:////in-the-file.db"),
+        (folder, "sqlite:////in-a-secret.db"),
+        ({**folder, "PLUMBLINE_STORE_URL": "sqlite:////given.db"}, "sqlite:////given.db"),
+    ):
+        # Nothing of another section is even looked at.
+        url = load_section("store", StoreSettings, environ, file).url
+        assert url is not None
+        assert url.get_secret_value() == expected
+    jwt = load_section("auth", AuthSettings, {"PLUMBLINE_AUTH_JWT_AUDIENCE": "authenticated"}).jwt
+    assert jwt.audience == "authenticated"
+
+
+def test_a_wrong_section_is_told_as_all_settings_are() -> None:
+    environ = {"PLUMBLINE_EDGE_MAX_HEADERS": "1", "PLUMBLINE_AUTH_JWT_SECRET": "short"}
+    for name, kind in (("edge", EdgeSettings), ("auth", AuthSettings)):
+        with pytest.raises(ConfigurationError) as raised:
+            load_section(name, kind, environ)
+        (fault,) = raised.value.message.splitlines()[1:]
+        assert fault in faults_of(environ)
+        assert "short" not in fault
