@@ -20,6 +20,7 @@ import psutil
 import yaml
 
 from deployments.executor.embedded import EmbeddedDatabase, EmbeddedPostgres
+from serve_app.cli.supervisor import LOOPBACK_ONLY
 from tests.cli_support import Operator, fresh_operator
 from tests.endpoint import DONE, MODEL, FakeEndpoint, chunk, saying, serving
 from tests.postgres_fixture import make_state_folder
@@ -107,10 +108,10 @@ class Watched(NamedTuple):
     def state_of_ray(self) -> str:
         lines = [argument for process in self.processes() for argument in process.cmdline()]
         address = next(line for line in lines if line.startswith("--gcs-address=")).partition("=")[2]
-        more = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(self.token_file)}
+        token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(self.token_file)}
         told = subprocess.run(
             [sys.executable, "-c", STATE_OF_RAY, address],
-            env=self.operator.environment | more,
+            env=self.operator.environment | token | {LOOPBACK_ONLY: "0"},
             capture_output=True,
             text=True,
             timeout=120,
