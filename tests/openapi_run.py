@@ -7,9 +7,11 @@ ends them. It makes every call with valid and invalid data, with a key that hold
 times each on top of the boundary cases. `make schemathesis` calls it.
 """
 
+import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 from tests.cli_support import Operator, fresh_operator
@@ -49,7 +51,17 @@ def run_mode(mode: str, examples: int) -> int:
             sys.stderr.write(started.stderr)
             return 1
         print(f"PLUMBLINE_AUTH_MODE={mode}", flush=True)
-        return run(operator.url, examples, "examples,coverage,fuzzing", *credential).returncode
+        code = run(operator.url, examples, "examples,coverage,fuzzing", *credential).returncode
+        worked = events(operator)
+        print(f"audit log: {dict(worked)}", flush=True)
+        # A key that opened nothing would make every call look well refused.
+        return code or int(not (worked["question"] and worked["sql"]))
+
+
+def events(operator: Operator) -> Counter[str]:
+    """How many lines of each kind the audit log has."""
+    tail = operator.run("audit", "tail", "--json", "-n", "10000").stdout
+    return Counter(json.loads(line)["event"] for line in tail.splitlines())
 
 
 def main(examples: int) -> int:
