@@ -49,6 +49,8 @@ def said(watched: Watched) -> list[str]:
     """What the instance answered, while all is well, with wrong passwords, and without its database."""
     told = [watched.started, watched.operator.run("status").stdout, json.dumps(watched.operator.status())]
     told += watched.ask(CALLS)
+    wrong = watched.secrets.keys[0][:-4] + "AAAA"
+    told += watched.ask_as((wrong, None), CALLS)
     assert any('"projects":24' in text for text in told)
     asyncio.run(change_passwords(watched.database))
     refused = watched.ask(CALLS)
