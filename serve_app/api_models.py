@@ -17,7 +17,8 @@ FORMER_NAMES = {
 }
 FORMER_USER = "anonymous"
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u2028\u2029]")
+# \x9b begins a command of a terminal as ESC [ does.
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029]")
 # Half of a pair, as JSON's \\ud800 gives it: no text, and no encoding takes it.
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 

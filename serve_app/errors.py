@@ -21,7 +21,7 @@
   - ConfigurationError        start-up only: every fault at once
 
 ``message`` is for users: what was wrong and what to do. ``detail`` is for logs and never leaves the server.
-All survive pickling between Serve processes, which `tests/unit/test_errors.py` checks for every subclass.
+All survive pickling between Serve processes: `tests/unit/serve_app/test_errors.py` checks every subclass.
 """
 
 from typing import ClassVar

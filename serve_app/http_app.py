@@ -23,6 +23,7 @@ from serve_app.api_models import (
     SqlRequest,
     ValidateResponse,
 )
+from serve_app.audit.records import Auditor
 from serve_app.auth.identity import Identity
 from serve_app.auth.middleware import IDENTITY, AuthMiddleware
 from serve_app.auth.setup import Gate
@@ -31,6 +32,7 @@ from serve_app.docs_page import add_docs
 from serve_app.edge import EdgeMiddleware, failure, json_response, request_id_var
 from serve_app.errors import InvalidRequest, PlumblineError
 from serve_app.logging import log_error
+from serve_app.openapi_document import document_callers
 from serve_app.security_headers import SecurityHeadersMiddleware
 from serve_app.service import ChatService, StreamRefused
 from serve_app.sse import sse_bytes
@@ -77,10 +79,16 @@ STREAM_RESPONSES: Responses = {
 }
 
 
-def make_app(service: ChatService, echo_request_id: bool = True, gate: Gate | None = None) -> FastAPI:
+def make_app(
+    service: ChatService,
+    echo_request_id: bool = True,
+    gate: Gate | None = None,
+    auditor: Auditor | None = None,
+) -> FastAPI:
     """The app with all routes that the settings offer; see `EdgeMiddleware` for ``echo_request_id``.
 
     ``gate``: what asks for credentials; the service refuses everyone where it is needed and missing.
+    ``auditor``: told of whom the gate refuses.
     """
     features = service.config.features
     app = FastAPI(
@@ -91,9 +99,10 @@ def make_app(service: ChatService, echo_request_id: bool = True, gate: Gate | No
         openapi_url="/openapi.json" if features.docs else None,
         redoc_url=None,
     )
-    if service.config.access.mode == "none":
-        _document_user(app)
-    _add_edge(app, service, echo_request_id, gate)
+    document_callers(app, service.config.access.mode)
+    if gate is not None:
+        app.add_middleware(AuthMiddleware, gate=gate, auditor=auditor or Auditor())
+    _add_edge(app, service, echo_request_id)
     _add_error_handlers(app, service)
     _add_chat(app, service)
     _add_operations(app, service)
@@ -108,11 +117,9 @@ def make_app(service: ChatService, echo_request_id: bool = True, gate: Gate | No
     return app
 
 
-def _add_edge(app: FastAPI, service: ChatService, echo_request_id: bool, gate: Gate | None) -> None:
-    """The layers before the routes, the innermost first."""
+def _add_edge(app: FastAPI, service: ChatService, echo_request_id: bool) -> None:
+    """The layers before the gate and the routes, the innermost first."""
     limits, edge = service.config.limits, service.config.edge
-    if gate is not None:
-        app.add_middleware(AuthMiddleware, gate=gate)
     app.add_middleware(
         EdgeMiddleware,
         max_body_bytes=limits.max_body_bytes,
@@ -128,24 +135,6 @@ def _add_edge(app: FastAPI, service: ChatService, echo_request_id: bool, gate: G
             expose_headers=["retry-after", "www-authenticate", "x-request-id"],
         )
     app.add_middleware(SecurityHeadersMiddleware, hsts_max_age_s=edge.hsts_max_age_s)
-
-
-def _document_user(app: FastAPI) -> None:
-    """Have the OpenAPI document say that bodies must name their user, as without credentials they must."""
-    plain = app.openapi
-
-    def with_user() -> dict[str, Any]:
-        document = plain()
-        for model in (ChatRequest, ClearRequest, FeedbackRequest):
-            body = document["components"]["schemas"].get(model.__name__)
-            if body is not None and "user_id" not in body["required"]:
-                body["required"].append("user_id")
-                field = body["properties"]["user_id"]
-                text = next(kind for kind in field.pop("anyOf") if kind["type"] == "string")
-                field.update(text)
-        return document
-
-    app.openapi = with_user  # type: ignore[method-assign]
 
 
 def _identity(request: Request) -> Identity | None:

@@ -29,7 +29,8 @@ from serve_app.pipeline import Stages
 from serve_app.ray_metrics import RayRecorder
 from serve_app.service import ChatService, ServiceConfig
 from serve_app.serving import DEPLOYMENT_DEFAULTS
-from serve_app.settings import load_settings
+from serve_app.settings import load_section
+from serve_app.settings.identity import AuditSettings, AuthSettings
 from serve_app.settings.tree import LoggingSettings
 
 
@@ -49,11 +50,12 @@ class Ingress:
         data_folder: Path,
     ) -> None:
         configure_logging(logs.level, logs.file, "Ingress")
-        # Secrets are not bound: this process reads them itself.
-        settings = load_settings(file=settings_file)
+        # Secrets are not bound: this process reads its own, and no others.
+        auth = load_section("auth", AuthSettings, file=settings_file)
         refuse_open_port(served_host(), config.access.mode)
-        self._gate = make_gate(settings.auth, data_folder)
-        self._audit = open_log(settings.audit, data_folder)
+        audit = load_section("audit", AuditSettings, file=settings_file)
+        self._gate = make_gate(auth, data_folder)
+        self._audit = open_log(audit, data_folder)
         limit_s = config.limits.stage_timeout_s
         builder = PromptBuilderHandle(prompt_builder, limit_s)
         stages = Stages(
@@ -64,13 +66,13 @@ class Ingress:
             ExecutorHandle(executor, limit_s),
             direct=builder if config.pipeline.direct_confidence <= 1 else None,
         )
-        auditor = Auditor(self._audit, settings.audit.required)
-        self._service = ChatService(stages, config, Figures(RayRecorder()), auditor=auditor)
+        self._auditor = Auditor(self._audit, audit.required)
+        self._service = ChatService(stages, config, Figures(RayRecorder()), auditor=self._auditor)
 
     def __serve_build_asgi_app__(self) -> FastAPI:
         """The hook by which Serve asks for the app once the replica is made."""
         # Serve's own proxy echoes the request's id; twice would be one too many.
-        return make_app(self._service, echo_request_id=False, gate=self._gate)
+        return make_app(self._service, echo_request_id=False, gate=self._gate, auditor=self._auditor)
 
     def __del__(self) -> None:
         # A start that failed has none.

@@ -1,5 +1,6 @@
 """Structured logs: one JSON object a line, with the request's id. Configured by a call, never on import."""
 
+import json
 import logging
 import os
 import re
@@ -20,11 +21,20 @@ LOGGER = "plumbline"
 _CREDENTIALS = re.compile(r'://[^\s/"]+@')
 
 
-class _MaskedFormatter(JsonFormatter):
-    """JSON with the credentials of URLs masked in every text, stack traces included."""
+class _SafeFormatter(JsonFormatter):
+    """JSON with the credentials of URLs masked in every text, stack traces included.
+
+    What a terminal would obey or hide, and what some readers take for the end of a line, is escaped.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
-        return _CREDENTIALS.sub("://***@", super().format(record))
+        line = _CREDENTIALS.sub("://***@", super().format(record))
+        return line if line.isprintable() else "".join(c if c.isprintable() else _escaped(c) for c in line)
+
+
+def _escaped(character: str) -> str:
+    # Outside of its texts JSON in one line has printable characters only.
+    return json.dumps(character)[1:-1]
 
 
 class _LogFile(WatchedFileHandler):
@@ -52,7 +62,7 @@ class _LogFile(WatchedFileHandler):
 
 def configure_logging(level: str, file: Path | None, stage: str) -> None:
     """Send the project's logs to standard error and, if given, a file. May be repeated."""
-    formatter = _MaskedFormatter(
+    formatter = _SafeFormatter(
         "{asctime}{levelname}{name}{message}",
         style="{",
         rename_fields={"asctime": "time", "levelname": "level", "name": "logger"},

@@ -16,7 +16,7 @@ from serve_app.edge import PROXY_CONTROLS, accepted_request_id, body_failure, fa
 from serve_app.errors import RESTARTING, ConfigurationError, Overloaded
 from serve_app.http_protocol import bound_connections
 from serve_app.security_headers import security_headers
-from serve_app.settings import Settings, load_settings
+from serve_app.settings import load_section
 from serve_app.settings.edge import EdgeSettings
 from serve_app.settings.tree import LimitSettings
 from serve_app.sse import sse_event
@@ -35,13 +35,14 @@ INTERNAL = "/-/"
 def middlewares() -> list[Middleware]:
     """What Serve's proxy is built with; called once in the proxy's process."""
     try:
-        settings = load_settings()
+        # Only these: the process that faces clients is to know no secret.
+        edge, limits = load_section("edge", EdgeSettings), load_section("limits", LimitSettings)
     except ConfigurationError:
         # The graph's start tells every fault; a proxy without settings could tell none of them.
         _log.warning("the proxy takes the default limits, because the configuration has faults")
-        settings = Settings()
-    bound_connections(settings.edge)
-    return [Middleware(ProxyMiddleware, settings.edge, settings.limits)]
+        edge, limits = EdgeSettings(), LimitSettings()
+    bound_connections(edge)
+    return [Middleware(ProxyMiddleware, edge, limits)]
 
 
 class ProxyMiddleware:

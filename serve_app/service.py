@@ -404,6 +404,10 @@ async def _stage_health(name: str, ask: Callable[[], Awaitable[StageHealth]]) ->
         return StageHealth(stage=name, ok=False, detail=f"No reply within {HEALTH_TIMEOUT_S:g} s.")
     except PlumblineError as error:
         return StageHealth(stage=name, ok=False, detail=error.message)
+    except Exception as error:
+        # The others' states are worth telling all the same.
+        log_error(error, request_id_var.get(), stage=name)
+        return StageHealth(stage=name, ok=False, detail=PlumblineError.default_message)
 
 
 def result_data(result: ExecutionResult) -> ResultData:

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from deployments.executor.embedded import EmbeddedDatabase
-from serve_app.cli.instance import PROXY_PATIENCE
+from serve_app.cli.environment import PROXY_PATIENCE
 from serve_app.proxy import CALLBACK, CALLBACK_VARIABLE
 from serve_app.serve_config import DEPLOYMENTS
 from tests.cli_support import free_port

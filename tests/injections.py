@@ -1,4 +1,7 @@
-"""The attempts of `tests/data/injections.jsonl`, each put where its text comes from in life."""
+"""Attempts at the model, each put where its text comes from in life.
+
+`tests/data/injections.jsonl`: at what a policy keeps away; `tests/data/crossings.jsonl`: at rows of others.
+"""
 
 import json
 from dataclasses import dataclass
@@ -10,7 +13,8 @@ from deployments.prompt_builder.retrieval import Example
 from serve_app.contracts import Exchange, SchemaSnapshot, VerifiedExample
 
 ROOT = Path(__file__).parents[1]
-FILE = ROOT / "tests/data/injections.jsonl"
+INJECTIONS = ROOT / "tests/data/injections.jsonl"
+CROSSINGS = ROOT / "tests/data/crossings.jsonl"
 ASKED = "How many projects are there?"
 AT = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
 
@@ -20,7 +24,8 @@ class Attempt:
     """A text of somebody else's, where it stands, and what a model that obeys it writes.
 
     ``expect``: ``rejected`` by the guardrail, ``refused`` in the server's own words, ``harmless`` rows, or
-    ``limited``: rejected or ended by a limit.
+    ``limited``: rejected or ended by a limit. Of crossings: ``rejected``, ``own`` rows, or ``empty``: NULL or
+    zero, if anything.
     """
 
     id: str
@@ -66,8 +71,8 @@ class Attempt:
         return (VerifiedExample(id="f-1", question=self.text, sql=sql, asked_on=date(2026, 11, 1)),)
 
 
-def attempts() -> list[Attempt]:
-    lines = FILE.read_text(encoding="utf-8").splitlines()
+def attempts(file: Path = INJECTIONS) -> list[Attempt]:
+    lines = file.read_text(encoding="utf-8").splitlines()
     return [Attempt(**json.loads(line)) for line in lines]
 
 

@@ -19,8 +19,8 @@ from serve_app.contracts import (
 )
 from serve_app.logging import configure_logging
 from serve_app.serving import DEPLOYMENT_DEFAULTS
-from serve_app.settings import load_settings
-from serve_app.settings.tree import LoggingSettings
+from serve_app.settings import load_section
+from serve_app.settings.tree import LoggingSettings, StoreSettings
 
 
 class Conversations:
@@ -34,7 +34,8 @@ class Conversations:
         logs: LoggingSettings,
     ) -> None:
         configure_logging(logs.level, logs.file, "Conversations")
-        given = load_settings(file=settings_file).store.url
+        # Not all settings: the target database's password is not for this process.
+        given = load_section("store", StoreSettings, file=settings_file).url
         data_folder.mkdir(parents=True, exist_ok=True)
         url = store_url(given.get_secret_value() if given else None, data_folder)
         self._core = ConversationMemory(url, config)

@@ -1,6 +1,7 @@
 """What is said of names that are wrong: exact words with suggestions for the model, plain ones for the user.
 
-Suggestions and lists hold only what the policy allows.
+Suggestions and lists hold only what the policy allows. A column that it withholds is told of as one that does
+not exist: nobody is to learn names by asking for them.
 """
 
 from collections.abc import Iterable
@@ -55,10 +56,8 @@ class NameReports:
         if len(found) == 1 and not found[0].denied:
             return
         name = names[-1]
-        if not found:
+        if not found or any(c.denied for c in found):
             self._unknown_column(names, scope, byte)
-        elif any(c.denied for c in found):
-            self._denied([c for c in found if c.denied], byte)
         else:
             owners = ", ".join(dict.fromkeys(r.name for r in scope.all_relations() if r.matches(name)))
             reason = f'column "{name}" is ambiguous; write which table it is of: {owners}'
@@ -85,20 +84,10 @@ class NameReports:
             hint = _did_you_mean(name, known) or (f"; there are: {_listing(known)}" if known else "")
         self._add("unknown_column", reason + hint, _no_such(name), byte)
 
-    def _denied(self, columns: list[Column], byte: int | None) -> None:
-        names = ", ".join(dict.fromkeys(f"{c.table}.{c.name}" if c.table else str(c.name) for c in columns))
-        reason = f"the policy {self._rights.policy} does not allow {names}; leave it out"
-        self._add("denied_column", reason, NOT_AVAILABLE, byte)
-
     def denied_star(self, columns: list[Column], byte: int) -> None:
-        denied = [c for c in columns if c.denied]
-        if denied:
+        if any(c.denied for c in columns):
             allowed = [c.name for c in columns if c.name and not c.denied]
-            names = ", ".join(dict.fromkeys(f"{c.table}.{c.name}" for c in denied))
-            reason = (
-                f"* includes {names}, which the policy {self._rights.policy} does not allow; "
-                f"name columns instead: {_listing(allowed)}"
-            )
+            reason = f"* asks for more columns than may be read; name columns instead: {_listing(allowed)}"
             self._add("denied_column", reason, NOT_AVAILABLE, byte)
 
     def whole_row_star(self, byte: int) -> None:

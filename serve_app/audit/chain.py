@@ -3,16 +3,22 @@
 ``hash`` of a line is SHA-256 over ``previous`` (the hash of the line before; zeros in the first) and the
 line's own fields as canonical JSON. Changing, moving or removing a line breaks every later one. The end of a
 file can be cut off unseen, unless the hash of a later line is known from elsewhere: a file that begins later
-names the head of the one before, and `plumbline audit verify` prints the heads for keeping.
+names the head of the one before, and `plumbline audit verify` prints heads to keep and takes kept ones.
 """
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 NO_HASH = "0" * 64
+_HASH = re.compile(r"[0-9a-f]{64}")
+
+
+def is_hash(text: str) -> bool:
+    return _HASH.fullmatch(text) is not None
 
 
 def line_of(fields: Mapping[str, Any], previous: str) -> tuple[str, str]:

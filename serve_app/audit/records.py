@@ -1,13 +1,19 @@
 """What the audit log says of questions, statements, feedback and refusals: no rows, no secrets."""
 
 import logging
+import time
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from serve_app.contracts import Caller, Feedback
-from serve_app.errors import AuditUnavailable
+from serve_app.errors import AuditUnavailable, PlumblineError
 from serve_app.trace import Trace
 
 _log = logging.getLogger("plumbline.audit")
+
+# Whoever has no credential must not be able to fill the disk.
+MOST_REFUSALS = 60
+REFUSALS_PERIOD_S = 60.0
 
 
 class Writer(Protocol):
@@ -23,10 +29,16 @@ class Auditor:
     the event may be answered: always, unless the log is ``required``.
     """
 
-    def __init__(self, writer: Writer | None = None, required: bool = False) -> None:
+    def __init__(
+        self,
+        writer: Writer | None = None,
+        required: bool = False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._writer = writer
         self._required = required
         self._lost = 0
+        self._refusals = _Bound(clock)
 
     def asked(self, trace: Trace) -> None:
         """That something is asked, before any of it is done: rows of a stream leave before its last line.
@@ -82,6 +94,24 @@ class Auditor:
             outcome="permission_denied",
         )
 
+    def refused(self, error: PlumblineError, path: str, request_id: str) -> None:
+        """A call that did not come through the door, of which at most `MOST_REFUSALS` a period are written.
+
+        ``unwritten`` of a line is how many since the line before were not.
+        """
+        unwritten = self._refusals.admit()
+        if unwritten is None:
+            return
+        self._write(
+            "refused",
+            path=path[:200],
+            status=error.status,
+            reason=error.detail,
+            request_id=request_id,
+            outcome=error.type,
+            unwritten=unwritten,
+        )
+
     def _write(self, event: str, **fields: Any) -> bool:
         if self._writer is None:
             return True
@@ -109,6 +139,26 @@ class Auditor:
         if self._lost:
             writer.write("gap", lines=self._lost)
             self._lost = 0
+
+
+class _Bound:
+    """Lets `MOST_REFUSALS` pass in a period and counts the others."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._ends, self._passed, self._held = float("-inf"), 0, 0
+
+    def admit(self) -> int | None:
+        """How many were held back since one passed; None if this one is."""
+        now = self._clock()
+        if now >= self._ends:
+            self._ends, self._passed = now + REFUSALS_PERIOD_S, 0
+        if self._passed == MOST_REFUSALS:
+            self._held += 1
+            return None
+        self._passed += 1
+        held, self._held = self._held, 0
+        return held
 
 
 def who(caller: Caller) -> dict[str, Any]:

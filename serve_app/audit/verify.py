@@ -14,6 +14,7 @@ class Verdict(NamedTuple):
     lines: int
     head: str
     fault: str | None
+    hashes: frozenset[str]
 
 
 def verify_files(paths: Sequence[Path], is_whole_log: bool) -> list[Verdict]:
@@ -25,7 +26,7 @@ def verify_files(paths: Sequence[Path], is_whole_log: bool) -> list[Verdict]:
     checked = {path: _checked(path) for path in paths}
     by_name = {path.name: found for path, found in checked.items()}
     return [
-        Verdict(path, found.lines, found.head, _fault(found, by_name if is_whole_log else None))
+        Verdict(path, found.lines, found.head, _fault(found, by_name if is_whole_log else None), found.hashes)
         for path, found in checked.items()
     ]
 
@@ -49,3 +50,8 @@ def _fault(found: Checked, by_name: dict[str, Checked] | None) -> str | None:
     if head not in before.hashes:
         return f"line 1: it follows a line of {name} that is not there any more"
     return None
+
+
+def missing_heads(verdicts: Sequence[Verdict], kept: Sequence[str]) -> list[str]:
+    """The hashes of ``kept``, told by an earlier check, whose lines are not there any more."""
+    return [head for head in kept if all(head not in verdict.hashes for verdict in verdicts)]

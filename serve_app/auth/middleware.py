@@ -1,8 +1,9 @@
-"""Asks for credentials before anything of a request but its headers is read."""
+"""Asks for credentials before anything of a request but its headers is looked at."""
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from serve_app.audit.records import Auditor
 from serve_app.auth.setup import Gate
 from serve_app.docs_page import ASSETS
 from serve_app.edge import failure, request_id_var
@@ -24,9 +25,10 @@ def is_open(path: str) -> bool:
 class AuthMiddleware:
     """Puts the caller's `Identity` into the request's state, or answers 401, 403 or 429."""
 
-    def __init__(self, app: ASGIApp, gate: Gate) -> None:
+    def __init__(self, app: ASGIApp, gate: Gate, auditor: Auditor) -> None:
         self._app = app
         self._gate = gate
+        self._auditor = auditor
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and not is_open(scope["path"]):
@@ -41,4 +43,5 @@ class AuthMiddleware:
 
     async def _refuse(self, error: PlumblineError, scope: Scope, receive: Receive, send: Send) -> None:
         log_refusal(error, request_id_var.get(), scope["path"])
+        self._auditor.refused(error, scope["path"], request_id_var.get())
         await failure(error)(scope, receive, send)

@@ -17,20 +17,29 @@ def register(app: typer.Typer) -> None:
     app.add_typer(commands, name="audit")
 
 
-@commands.command(epilog="Example: plumbline audit verify && echo untouched")
+@commands.command(epilog="Example: plumbline audit verify --head 5f0c… && echo untouched")
 def verify(
     files: Annotated[
         list[Path] | None,
         typer.Argument(metavar="[FILE]...", help="Files of the log; default: all, and none may be missing."),
     ] = None,
+    head: Annotated[
+        list[str] | None,
+        typer.Option(metavar="HASH", help="A last hash kept from an earlier check; its line must be there."),
+    ] = None,
 ) -> None:
     """Check every line's hash. Exit code 0: whole; 1: broken, with the first broken line; 2: bad input.
 
-    Each file's lines and its last hash are told: whoever keeps these hashes elsewhere can show later that no
-    line was cut off either.
+    Each file's lines and its last hash are told. Whoever keeps these hashes elsewhere and gives them with
+    --head, once for each, learns whether lines were cut off at the end since.
     """
+    from serve_app.audit.chain import is_hash
     from serve_app.audit.log import audit_files
-    from serve_app.audit.verify import verify_files
+    from serve_app.audit.verify import missing_heads, verify_files
+
+    for text in head or ():
+        if not is_hash(text):
+            fail(f"--head {text!r} is no hash; give the 64 digits that an earlier check told")
 
     paths = files or audit_files(_folder())
     try:
@@ -45,6 +54,9 @@ def verify(
     broken = [verdict for verdict in verdicts if verdict.fault is not None]
     if broken:
         fail(f"the audit log is broken: {broken[0].path}, {broken[0].fault}", EXIT_FAILED)
+    cut = missing_heads(verdicts, head or ())
+    if cut:
+        fail(f"the audit log was cut: no line has the hash {cut[0]}", EXIT_FAILED)
 
 
 @commands.command(epilog="Example: plumbline audit tail -n 50 --json | jq .sql")

@@ -5,10 +5,11 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
+from serve_app.cli import evaluation_options as options
 from serve_app.cli.calibrating import write_calibration
 from serve_app.cli.credential import credential_headers
 from serve_app.cli.output import EXIT_FAILED, fail, note, result
@@ -33,72 +34,24 @@ def register(app: typer.Typer) -> None:
 
 
 def evaluate(
-    files: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            help="JSON lines of one-shot questions, conversations, clarification decisions or unanswerable "
-            "questions."
-        ),
-    ] = None,
-    verified: Annotated[
-        bool,
-        typer.Option(
-            "--verified", help="Ask every verified example: the domain pack's and accepted feedback."
-        ),
-    ] = False,
-    compare: Annotated[
-        tuple[Path, Path] | None,
-        typer.Option(help="Two saved runs, A and B: who is better, and could it be chance.", metavar="A B"),
-    ] = None,
-    show: Annotated[
-        Path | None, typer.Option(dir_okay=False, help="Report a saved run instead of asking.")
-    ] = None,
-    url: Annotated[
-        str | None, typer.Option(help="Server to ask; default: the one that `plumbline up` started.")
-    ] = None,
-    local: Annotated[
-        bool,
-        typer.Option(
-            "--local",
-            help="Ask the house model in this process, without verified examples; no server is needed.",
-        ),
-    ] = False,
-    weights: Annotated[
-        Path | None,
-        typer.Option(file_okay=False, help="With --local: folder of other weights, e.g. a snapshot."),
-    ] = None,
-    database_url: Annotated[
-        str | None, typer.Option(help="Database of the gold statements; default: the one that is asked.")
-    ] = None,
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="At most so many items of each file, evenly over the file.")
-    ] = None,
-    concurrency: Annotated[int, typer.Option(min=1, max=64, help="Questions asked at the same time.")] = 2,
-    timeout: Annotated[float, typer.Option(min=1, help="Seconds to wait for a server's answer.")] = 120.0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print all figures and verdicts as JSON.")] = False,
-    markdown: Annotated[bool, typer.Option("--markdown", help="Print the README's tables.")] = False,
-    failures: Annotated[
-        bool, typer.Option("--failures", help="List what went wrong, or what differs between two runs.")
-    ] = False,
-    out: Annotated[
-        Path | None,
-        typer.Option(dir_okay=False, help="Save the run there as JSON, for --compare and --show."),
-    ] = None,
-    no_text: Annotated[
-        bool, typer.Option("--no-text", help="Save no questions and statements: verdicts by id alone.")
-    ] = False,
-    at_least: Annotated[
-        float | None,
-        typer.Option(min=0, max=100, help="Exit code 1 if fewer percent are right over all files."),
-    ] = None,
-    calibrate: Annotated[
-        Path | None,
-        typer.Option(
-            dir_okay=False,
-            help="Fit the confidence on these answers and write it there, e.g. beside the model's weights. "
-            "Use questions that the model was not trained on.",
-        ),
-    ] = None,
+    files: options.Files = None,
+    verified: options.Verified = False,
+    compare: options.Compare = None,
+    show: options.Show = None,
+    url: options.Url = None,
+    local: options.Local = False,
+    weights: options.Weights = None,
+    database_url: options.DatabaseUrl = None,
+    limit: options.Limit = None,
+    concurrency: options.Concurrency = 2,
+    timeout: options.Timeout = 120.0,
+    as_json: options.AsJson = False,
+    markdown: options.Markdown = False,
+    failures: options.Failures = False,
+    out: options.Out = None,
+    no_text: options.NoText = False,
+    at_least: options.AtLeast = None,
+    calibrate: options.Calibrate = None,
 ) -> None:
     """Score answers by the rows of their statements.
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from serve_app.cli.output import EXIT_FAILED, fail, note, result
+from serve_app.cli.output import EXIT_FAILED, fail, note, printable, result
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -174,7 +174,7 @@ def _print(found: "tuple[Feedback, ...]") -> None:
         follow_up = ", a follow-up" if feedback.is_follow_up else ""
         decided = f", by {feedback.decided_by}" if feedback.decided_by else ""
         head = f"{feedback.id[:SHORT_ID]}  {feedback.status}{decided}  {feedback.verdict}  {who}{follow_up}"
-        console.print(Text(head, style="bold"), soft_wrap=True)
+        console.print(Text(printable(head), style="bold"), soft_wrap=True)
         for line in (feedback.question, feedback.sql, feedback.comment):
             if line:
-                console.print(Text(f"    {' '.join(line.split())}"), soft_wrap=True)
+                console.print(Text(f"    {printable(' '.join(line.split()))}"), soft_wrap=True)

@@ -1,6 +1,5 @@
 """Starting and stopping the one instance of a data folder."""
 
-import os
 import shutil
 import socket
 import subprocess
@@ -16,6 +15,7 @@ from typing import Any
 import httpx
 import psutil
 
+from serve_app.cli.environment import instance_environment
 from serve_app.cli.output import EXIT_FAILED, fail
 from serve_app.cli.processes import MARK, kill_all, processes_of
 from serve_app.cli.state import SERVING, Instance, StateFolder
@@ -28,13 +28,6 @@ PROBE_TIMEOUT_S = 10.0
 STOP_TIMEOUT_S = 60.0
 # A server without its supervisor ends by itself.
 ORPHAN_TIMEOUT_S = 10.0
-# Serve kills a proxy that does not answer within 5 s, later 10 s: too short for the start on a busy machine.
-PROXY_PATIENCE = {
-    "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "60",
-    "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "30",
-    # One that died is replaced after three checks; nobody is served until then.
-    "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "2",
-}
 
 Report = Callable[[str], None]
 
@@ -80,7 +73,7 @@ def start(settings: Settings, config: Path, state: StateFolder, report: Report) 
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            env=_environment(settings, state) | {MARK: ray_folder},
+            env=instance_environment(settings, config, state) | {MARK: ray_folder},
             start_new_session=True,
         )
     instance = Instance(
@@ -96,21 +89,6 @@ def start(settings: Settings, config: Path, state: StateFolder, report: Report) 
     )
     state.write_instance(instance)
     return instance
-
-
-def _environment(settings: Settings, state: StateFolder) -> dict[str, str]:
-    """The operator's environment without what would lead Ray to another cluster."""
-    environment = {
-        name: value for name, value in os.environ.items() if name not in ("RAY_ADDRESS", "RAY_TMPDIR")
-    }
-    environment["PLUMBLINE_DATA_DIR"] = str(state.path)
-    for name, value in (PROXY_PATIENCE | {"RAY_USAGE_STATS_ENABLED": "0"}).items():
-        environment.setdefault(name, value)
-    if settings.logging.file is None:
-        environment["LOG_FILE"] = str(state.logs / "plumbline.jsonl")
-    else:
-        environment["LOG_FILE"] = str(settings.logging.file.resolve())
-    return environment
 
 
 def revive_database(instance: Instance, state: StateFolder, report: Report) -> None:

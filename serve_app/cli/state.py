@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -85,6 +86,11 @@ class StateFolder:
         return self.path / DATABASE_FOLDER
 
     @property
+    def secrets(self) -> Path:
+        """What the environment of the instance's processes is to be without."""
+        return self.path / "secrets"
+
+    @property
     def logs(self) -> Path:
         return self.path / "logs"
 
@@ -105,6 +111,7 @@ class StateFolder:
     def forget_instance(self) -> None:
         for name in ("instance.json", "phase.json"):
             (self.path / name).unlink(missing_ok=True)
+        shutil.rmtree(self.secrets, ignore_errors=True)
 
     def phase(self) -> Phase | None:
         try:

@@ -7,6 +7,7 @@ It imports nothing of Ray, so that nothing of Ray can take it along.
 
 import fcntl
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -173,6 +174,8 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
 
 
 def main(arguments: list[str]) -> int:
+    # What a process knows when it dies stays on no disk; all that this one starts inherit it.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _, _, port, folder, ray_folder = arguments
     command = [sys.executable, "-m", "serve_app.cli.server", *arguments]
     return Supervisor(command, int(port), StateFolder(Path(folder)), Path(ray_folder)).run()

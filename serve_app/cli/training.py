@@ -1,13 +1,11 @@
 """`train`: the house model from synthesized questions, or an adapter for an instruction model."""
 
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
+from serve_app.cli import training_options as options
 from serve_app.cli.output import fail, note, result
-
-DEFAULT_PAIRS = 10_000
 
 
 def register(app: typer.Typer) -> None:
@@ -15,57 +13,21 @@ def register(app: typer.Typer) -> None:
 
 
 def train(
-    config: Annotated[
-        Path | None,
-        typer.Option(
-            help="Training config; default: configs/models/house/training.yaml, "
-            "for an adapter configs/models/mistral-7b/lora.yaml."
-        ),
-    ] = None,
-    domain: Annotated[
-        Path | None, typer.Option(help="Folder of the domain pack; default: PLUMBLINE_DOMAIN_PACK.")
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder of the finished model; default: `model` in the pack's folder, for the pack of the "
-            "sample database configs/models/house/weights, for an adapter under runs/lora."
-        ),
-    ] = None,
-    minutes: Annotated[
-        float | None, typer.Option(min=0.1, help="Training time; overrides the config.")
-    ] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Optimizer steps; overrides the config.")] = None,
-    evaluation: Annotated[
-        list[Path] | None,
-        typer.Option("--eval", help="Evaluation file scored at checkpoints and in the model card."),
-    ] = None,
-    start_from: Annotated[Path | None, typer.Option(help="Folder of an earlier model to go on from.")] = None,
-    without_writer: Annotated[
-        list[str] | None,
-        typer.Option(help="Leave this writer's phrasings out of training; may be given more than once."),
-    ] = None,
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="Forget the checkpoint of an interrupted run.")
-    ] = False,
-    lora: Annotated[
-        bool, typer.Option("--lora", help="Train a LoRA adapter for an instruction model; needs --data.")
-    ] = False,
-    data: Annotated[
-        Path | None,
-        typer.Option(help="JSON lines of instruction, input and output to train the adapter on."),
-    ] = None,
-    export: Annotated[
-        Path | None,
-        typer.Option("--export-data", help="Write such a file from synthesized questions."),
-    ] = None,
-    pairs: Annotated[
-        int | None, typer.Option(min=1, help=f"Pairs to export; default: {DEFAULT_PAIRS}.")
-    ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Of the export; default: 1.")] = None,
-    merge: Annotated[
-        Path | None, typer.Option(help="Merge the adapter in this folder into full weights at --out.")
-    ] = None,
+    config: options.Config = None,
+    domain: options.Domain = None,
+    out: options.Out = None,
+    minutes: options.Minutes = None,
+    steps: options.Steps = None,
+    evaluation: options.Evaluation = None,
+    start_from: options.StartFrom = None,
+    without_writer: options.WithoutWriter = None,
+    fresh: options.Fresh = False,
+    lora: options.Lora = False,
+    data: options.Data = None,
+    export: options.Export = None,
+    pairs: options.Pairs = None,
+    seed: options.Seed = None,
+    merge: options.Merge = None,
 ) -> None:
     """Train the house model for the domain pack and write it with its model card.
 
@@ -92,7 +54,7 @@ def train(
     if domain is not None and not domain.is_dir():
         fail(f"{str(domain)!r} is not a folder")
     if export is not None:
-        _export(export, pairs or DEFAULT_PAIRS, 1 if seed is None else seed, config)
+        _export(export, pairs or options.DEFAULT_PAIRS, 1 if seed is None else seed, config)
     elif merge is not None:
         _merge(merge, config, out)
     elif lora:

@@ -4,14 +4,16 @@ import difflib
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, get_origin
+from typing import Any, NamedTuple, TypeVar, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from serve_app.errors import ConfigurationError
+from serve_app.secret_files import SECRETS_VARIABLE, read_secret
 from serve_app.settings.registry import DERIVED, allowed_values, alternatives, is_secret, leaves, variable_of
+from serve_app.settings.section import Section
 from serve_app.settings.tree import Settings
 
 CONFIG_VARIABLE = "PLUMBLINE_CONFIG"
@@ -21,6 +23,7 @@ DEFAULT_FILE = Path("plumbline.yaml")
 OWN_PREFIXES = ("PLUMBLINE_", "MISTRAL_")
 
 Tree = dict[str, Any]
+SectionT = TypeVar("SectionT", bound=Section)
 
 
 class Fault(NamedTuple):
@@ -37,18 +40,18 @@ def load_settings(environ: Mapping[str, str] | None = None, file: Path | None = 
     """Read, merge and check all settings.
 
     Args:
-        environ: the environment; the process's own if None. An empty value counts as unset.
+        environ: the environment; the process's own if None. An empty value counts as unset. Secrets may stand
+            in files in its place (`serve_app.secret_files`).
         file: the settings file; else ``PLUMBLINE_CONFIG``, else ``plumbline.yaml`` if it exists.
 
     Raises:
         ConfigurationError: lists every fault with name, value (secrets masked) and what is allowed.
     """
-    variables = {
-        name: value for name, value in (os.environ if environ is None else environ).items() if value != ""
-    }
+    variables = _given(environ)
     fields = dict(leaves())
     values, faults = _read_file(file, variables)
     faults += _drop_unknown_keys(values, Settings, "")
+    faults += _add_secrets(variables, fields)
     given_by = _overlay_environment(values, variables, fields)
     faults += _unknown_variables(variables)
     settings, found = _validated(values, fields, given_by)
@@ -56,6 +59,52 @@ def load_settings(environ: Mapping[str, str] | None = None, file: Path | None = 
     if settings is None or faults:
         raise ConfigurationError("\n".join(["The configuration has faults:", *map(str, faults)]))
     return settings
+
+
+def load_section(
+    name: str, kind: type[SectionT], environ: Mapping[str, str] | None = None, file: Path | None = None
+) -> SectionT:
+    """One section alone, for a process that is to know no secret but its own.
+
+    Args: ``name`` and ``kind`` are a field's of `Settings`, the others those of `load_settings`, which has
+    checked everything before.
+
+    Raises:
+        ConfigurationError: the section is not, or no longer, as it must be.
+    """
+    variables = _given(environ)
+    fields = {f"{name}.{path}": field for path, field in leaves(kind)}
+    values, faults = _read_file(file, variables)
+    own: Tree = {name: values.get(name) or {}}
+    faults += _add_secrets(variables, fields)
+    given_by = _overlay_environment(own, variables, fields)
+    try:
+        section = kind.model_validate(own[name])
+    except ValidationError as error:
+        found = [{**e, "loc": (name, *e["loc"])} for e in error.errors(include_url=False)]
+        faults += [_fault_of(e, fields, given_by) for e in found]
+    if faults:
+        raise ConfigurationError("\n".join(["The configuration has faults:", *map(str, faults)]))
+    return section
+
+
+def _given(environ: Mapping[str, str] | None) -> dict[str, str]:
+    return {
+        name: value for name, value in (os.environ if environ is None else environ).items() if value != ""
+    }
+
+
+def _add_secrets(variables: dict[str, str], fields: Mapping[str, FieldInfo]) -> list[Fault]:
+    """Put what stands in files among the variables."""
+    for path, field in fields.items():
+        name = variable_of(path)
+        try:
+            found = read_secret(name, variables) if is_secret(field) else None
+        except ConfigurationError as error:
+            return [Fault(SECRETS_VARIABLE, error.message)]
+        if found is not None:
+            variables[name] = found
+    return []
 
 
 def _validated(
@@ -158,7 +207,9 @@ def _parsed(text: str, field: FieldInfo) -> Any:
 
 
 def _unknown_variables(variables: Mapping[str, str]) -> list[Fault]:
-    known = {variable_of(path) for path, _ in leaves()} | {CONFIG_VARIABLE, CREDENTIAL_VARIABLE}
+    known = {variable_of(path) for path, _ in leaves()} | {
+        *(CONFIG_VARIABLE, CREDENTIAL_VARIABLE, SECRETS_VARIABLE)
+    }
     return [
         Fault(name, f"is not a setting{_did_you_mean(name, known)}")
         for name in sorted(variables)

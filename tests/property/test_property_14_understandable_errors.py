@@ -1,10 +1,12 @@
 """Property 14: whatever fails, wherever, the caller gets a stable type and a sentence to act on."""
 
 import asyncio
+from functools import cache
 from typing import Any
 
 import httpx
 from fakes import (
+    ASKED_AT,
     FakeConversations,
     FakeExecutor,
     FakeGenerator,
@@ -12,10 +14,12 @@ from fakes import (
     FakeValidator,
     make_stages,
 )
+from fastapi import FastAPI
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serve_app.contracts import RejectedSql
+from serve_app.api_models import ChatResponse
+from serve_app.contracts import Exchange, RejectedSql
 from serve_app.errors import PlumblineError
 from serve_app.http_app import make_app
 from serve_app.metrics import Figures, NullRecorder
@@ -49,6 +53,27 @@ ERRORS = st.one_of(
         lambda kind: kind(SECRET)
     ),
 )
+
+
+# Every other call that works with a stage, and the methods of stages that it works with.
+ANN = {"user_id": "ann"}
+SQL = {"sql": "SELECT name FROM t"}
+FEEDBACK = {"conversation_id": "c1", **ANN}
+CALLS: list[tuple[str, dict[str, Any] | None, list[tuple[str, str]]]] = [
+    ("/api/chat/clear", FEEDBACK, [("conversations", "clear")]),
+    ("/api/sql/validate", SQL, [("validator", "validate")]),
+    ("/api/sql/run", SQL, [("validator", "validate"), ("executor", "run")]),
+    ("/api/schema", None, [("executor", "schema")]),
+    (
+        "/api/feedback",
+        {**FEEDBACK, **SQL, "verdict": "down"},
+        [
+            *(("conversations", "exchange"), ("conversations", "give_feedback")),
+            *(("validator", "validate"), ("executor", "run")),
+        ],
+    ),
+]
+FAILURES = [(path, body, *at) for path, body, places in CALLS for at in places]
 
 
 def failing(stage: str, error: Exception) -> Any:
@@ -95,6 +120,64 @@ def test_property_14_every_failure_gives_a_sentence_to_act_on(
     assert told["message"][0].isupper()
     assert told["message"].rstrip().endswith(".")
     assert len(told["message"].split()) >= 4
+
+
+RAISED: list[Exception] = []
+
+
+@cache
+def app_of(stage: str, method: str) -> FastAPI:
+    """The app over a stage whose method raises what was put into `RAISED` last."""
+    double = STAGES[stage][1]()
+
+    async def fail(*_: Any, **__: Any) -> Any:
+        raise RAISED[-1]
+
+    setattr(double, method, fail)
+    stages = make_stages(**{stage: double})
+    conversations = stages.conversations
+    assert isinstance(conversations, FakeConversations)
+    conversations.exchanges["c1"] = [Exchange(question="How many?", sql=SQL["sql"], at=ASKED_AT)]
+    return make_app(ChatService(stages, ServiceConfig(), Figures(NullRecorder())))
+
+
+async def call(stage: str, method: str, error: Exception, path: str, body: Any) -> httpx.Response:
+    RAISED[:] = [error]
+    transport = httpx.ASGITransport(app_of(stage, method), raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
+        return await client.request("GET" if body is None else "POST", path, json=body)
+
+
+@settings(max_examples=200, deadline=None)
+@given(failure=st.sampled_from(FAILURES), error=ERRORS)
+def test_property_14_every_other_call_tells_its_failures_in_the_same_shape(
+    failure: tuple[str, Any, str, str], error: Exception
+) -> None:
+    path, body, stage, method = failure
+    response = asyncio.run(call(stage, method, error, path, body))
+    assert response.status_code == (error.status if isinstance(error, PlumblineError) else 500)
+    told = response.json()
+    assert set(told) == set(ChatResponse.model_fields)
+    assert (told["success"], told["data"]) == (False, None)
+    assert told["error"]["type"] in TYPES
+    assert told["error"]["message"].rstrip().endswith(".")
+    assert told["metadata"]["request_id"] == response.headers["x-request-id"]
+    assert "hunter2" not in response.text
+    assert "secret_table" not in response.text
+
+
+@settings(max_examples=100, deadline=None)
+@given(stage=st.sampled_from(sorted(STAGES)), error=ERRORS, path=st.sampled_from(["/health", "/ready"]))
+def test_property_14_a_stage_that_cannot_say_how_it_is_counts_as_not_serving(
+    stage: str, error: Exception, path: str
+) -> None:
+    response = asyncio.run(call(stage, "health", error, path, None))
+    assert response.status_code == (200 if path == "/health" else 503)
+    report = response.json()
+    assert report["status"] == "degraded"
+    (bad,) = [told for told in report["stages"] if not told["ok"]]
+    assert (bad["stage"], bad["detail"][-1]) == (stage, ".")
+    assert "hunter2" not in response.text
 
 
 @settings(max_examples=300, deadline=None)

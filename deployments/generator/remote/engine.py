@@ -36,6 +36,7 @@ from serve_app.errors import (
     ModelUnavailable,
     PlumblineError,
 )
+from serve_app.secret_files import read_secret
 
 ENGINE_NAME = "openai"
 HEALTH_TIMEOUT_S = 3.0
@@ -331,7 +332,7 @@ def _ranked(run: _Run) -> list[GeneratedText]:
 def _key(remote: RemoteModel, environ: Mapping[str, str]) -> str | None:
     if remote.api_key_variable is None:
         return None
-    key = environ.get(remote.api_key_variable, "").strip()
+    key = (read_secret(remote.api_key_variable, environ) or "").strip()
     if not key:
         raise ConfigurationError(
             f"The variable {remote.api_key_variable}, which the model profile names for the API key of "

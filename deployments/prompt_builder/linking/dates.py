@@ -14,44 +14,30 @@ from typing import Final
 from deployments.prompt_builder.linking import calendar
 from deployments.prompt_builder.linking.ages import AGE_BEGINNINGS, age, waiting
 from deployments.prompt_builder.linking.calendar import Moment, Period
+from deployments.prompt_builder.linking.date_words import (
+    BEGINNINGS,
+    CLAUSE,
+    COMPARING,
+    COUNTED_FROM,
+    DIRECTIONS,
+    NEGATIONS,
+    NOW,
+    ONWARDS,
+    PERFECT,
+    SENTENCE,
+    YEAR_DIGITS,
+)
 from deployments.prompt_builder.linking.english import English
 from deployments.prompt_builder.linking.numerals import small_integer
-from deployments.prompt_builder.linking.parts import NUMBERED, SEASONS, THIRDS
+from deployments.prompt_builder.linking.parts import SEASONS, THIRDS
 from deployments.prompt_builder.linking.points import Points
 from deployments.prompt_builder.linking.reading import (
     AHEAD,
-    CURRENT,
     MONTHS,
-    PAST,
-    TO_DATE,
     UNIT_WORDS,
     WEEKDAYS,
     Found,
 )
-
-# fmt: off
-# Words that may begin an expression, beside names of months and weekdays, numbers and relations.
-_BEGINNINGS: Final = frozenset({
-    "today", "yesterday", "tomorrow", "the", "a", "an", "same", "so", "half", "couple", "few", "first",
-    "second", "third", "fourth", "calendar", "fiscal", "financial", "fy", "start", "beginning", "end", "turn",
-    "very", "year", "month", "quarter", "week", "day", "on", "final", "opening", "closing", "period",
-    "rolling", *CURRENT, *PAST, *AHEAD, *MONTHS, *WEEKDAYS, *TO_DATE, *THIRDS, *SEASONS, *NUMBERED,
-})
-# fmt: on
-_NOW: Final = frozenset({"today", "now", "date", "present"})
-# Behind a time these count it from another day.
-_COUNTED_FROM: Final = frozenset(
-    {"ago", "back", "of", "before", "after", "from", "since", "that", "the", "into"}
-)
-_SENTENCE: Final = 10
-_CLAUSE: Final = 6
-_YEAR_DIGITS: Final = 4
-# Of a change only behind "from" or "between".
-_DIRECTIONS: Final = frozenset({"up", "down"})
-_COMPARING: Final = frozenset({"compare", "compared", "comparing"})
-_PERFECT: Final = frozenset({"have", "has", "had", "been"})
-_NEGATIONS: Final = frozenset({"not", "no", "nothing", "never", "nobody"})
-_ONWARDS: Final = frozenset({"onwards", "onward", "on", "forward"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +78,7 @@ class DateGrammar:
         aged = age(self._words, i, self._points.quantity) if number or word in AGE_BEGINNINGS else None
         if aged is not None:
             return DateMatch(i, aged.end, aged.period)
-        named = word in _BEGINNINGS or word in self._english.holidays
+        named = word in BEGINNINGS or word in self._english.holidays
         if relation is None and not named and not self._may_begin(word):
             return None
         found = relation(self, i) if relation is not None else None
@@ -118,16 +104,16 @@ class DateGrammar:
         found = self._anchor(i + 1)
         if found is None:
             return None
-        if self._at(found.end - 1) in _NOW and self._at(found.end - 2) in {"until", "to", "through"}:
+        if self._at(found.end - 1) in NOW and self._at(found.end - 2) in {"until", "to", "through"}:
             return found
-        end = found.end + 1 if self._at(found.end) in _ONWARDS - {"on"} else found.end
+        end = found.end + 1 if self._at(found.end) in ONWARDS - {"on"} else found.end
         return Found(end, self._begun(i + 1, found).since())
 
     def _lasting(self, i: int) -> Found | None:
         """Behind "since" a time, no day: "three months" are the last three, "more than" is before them."""
         longer = 2 if self._follows(i, "more", "than") else 1 if self._at(i) == "over" else 0
         quantity = self._points.quantity(i + longer)
-        if quantity is None or self._at(quantity[0]) in _COUNTED_FROM:
+        if quantity is None or self._at(quantity[0]) in COUNTED_FROM:
             return None
         end, count, unit = quantity
         if longer:
@@ -150,7 +136,7 @@ class DateGrammar:
 
     def _before(self, i: int) -> Found | None:
         quantity = None if self._future else self._points.quantity(i + 1)
-        if quantity is not None and self._at(quantity[0]) not in _COUNTED_FROM:
+        if quantity is not None and self._at(quantity[0]) not in COUNTED_FROM:
             # As in "before two months": so say "two months ago" many whose first language is another.
             return Found(quantity[0], calendar.relative(quantity[2], -quantity[1]))
         found = self._anchor(i + 1)
@@ -215,7 +201,7 @@ class DateGrammar:
     def _orders(self, i: int) -> bool:
         """Whether something of a year follows, nothing due until then: "rank crews by 2025 hours"."""
         noun = self._at(i + 2)
-        year = self._at(i + 1).isdigit() and len(self._at(i + 1)) == _YEAR_DIGITS
+        year = self._at(i + 1).isdigit() and len(self._at(i + 1)) == YEAR_DIGITS
         return year and noun.isalpha() and noun.endswith("s") and noun not in self._english.stop_words
 
     def _on_or(self, i: int) -> Found | None:
@@ -245,7 +231,7 @@ class DateGrammar:
     def _starting(self, i: int) -> Found | None:
         j = i + 2 if self._at(i + 1) in {"in", "within"} else i + 1
         j += self._at(j) == "the"
-        of_rows = not self._starting_nouns.isdisjoint(self._words[max(0, i - _CLAUSE) : i])
+        of_rows = not self._starting_nouns.isdisjoint(self._words[max(0, i - CLAUSE) : i])
         if self._at(j) in AHEAD and (j > i + 1 or of_rows or self._words[i - 1 : i] in (["is"], ["are"])):
             # What starts in that period, not what lasts from then on; "starting" stays a verb.
             return None
@@ -262,7 +248,7 @@ class DateGrammar:
             # Without a preposition only "2024 to 2025" is both sides; "break down 2024 to 2025" is a stretch.
             if self._at(first.end) != "to" or first.period.grain not in {"quarter", "year"}:
                 return False
-            cues -= _DIRECTIONS
+            cues -= DIRECTIONS
         changing = not cues.isdisjoint(self._words)
         return bool(adjoining and changing and not self._points.steps())
 
@@ -275,7 +261,7 @@ class DateGrammar:
         if found is None:
             return None
         on_alone = self._at(found.end) != "on" or self._at(found.end + 1) in {"", ",", ".", ":"}
-        if self._at(found.end) in _ONWARDS and on_alone:
+        if self._at(found.end) in ONWARDS and on_alone:
             return Found(found.end + 1, found.period.since())
         return None
 
@@ -301,7 +287,7 @@ class DateGrammar:
             return None
         end, count, unit = quantity
         if self._words[i] == "in" and not self._future:
-            missed = self._missed(i) and self._at(end) not in _COUNTED_FROM
+            missed = self._missed(i) and self._at(end) not in COUNTED_FROM
             return Found(end, calendar.rolling_past(unit, count)) if missed else None
         if self._follows(end, "from", "today") or self._follows(end, "from", "now"):
             return Found(end + 2, calendar.rolling_future(unit, count))
@@ -311,8 +297,8 @@ class DateGrammar:
 
     def _missed(self, i: int) -> bool:
         """Whether something has not been the case until now: "have not had a payment in 90 days"."""
-        said = self._words[max(0, i - _SENTENCE) : i]
-        return not _PERFECT.isdisjoint(said) and not _NEGATIONS.isdisjoint(said)
+        said = self._words[max(0, i - SENTENCE) : i]
+        return not PERFECT.isdisjoint(said) and not NEGATIONS.isdisjoint(said)
 
     # anchors and spans
 
@@ -350,7 +336,7 @@ class DateGrammar:
             return None
         if (
             self._at(first.end) == "to"
-            and not _COMPARING.isdisjoint(self._words[:i])
+            and not COMPARING.isdisjoint(self._words[:i])
             and self._at(i - 1) != "from"
         ):
             return None

@@ -7,7 +7,7 @@ import pytest
 from fakes import FakeConversations, FakeExecutor, FakePromptBuilder, make_stages
 from starlette.datastructures import Headers
 
-from serve_app.audit.records import Auditor
+from serve_app.audit.records import MOST_REFUSALS, REFUSALS_PERIOD_S, Auditor
 from serve_app.auth.identity import Access, Identity
 from serve_app.auth.limits import CallLimits
 from serve_app.auth.setup import Gate
@@ -64,7 +64,8 @@ def client_of(
     auditor = Auditor(lines) if lines else None
     service = ChatService(stages or make_stages(), config, Figures(NullRecorder()), auditor=auditor)
     gate = Gate(Named(), CallLimits(None, None))
-    transport = httpx.ASGITransport(make_app(service, gate=gate), raise_app_exceptions=False)
+    app = make_app(service, gate=gate, auditor=auditor)
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     headers = {"authorization": f"Bearer {credential}"} if credential else {}
     return httpx.AsyncClient(transport=transport, base_url="http://plumbline", headers=headers)
 
@@ -201,6 +202,30 @@ async def test_the_audit_log_has_a_line_for_each_event_and_no_rows() -> None:
     assert (first["verdict"], first["row_count"], first["outcome"]) == ("accepted", 1, "answer")
     assert lines.written[2]["given"] == "SELECT 2"
     assert not any("rows" in line or "data" in line for line in lines.written)
+
+
+async def test_whoever_is_refused_at_the_door_is_in_the_audit_log() -> None:
+    lines = Lines()
+    async with client_of(lines=lines) as http:
+        refused = await http.post("/api/chat", json=ASK, headers={"authorization": "Bearer nobody"})
+        for _ in range(3):
+            limited = await http.get("/api/schema", headers={"authorization": "Bearer slow"})
+    told = [(line["path"], line["status"], line["outcome"]) for line in lines.written]
+    assert told == [("/api/chat", 401, "permission_denied"), ("/api/schema", 429, "overloaded")]
+    assert [line["request_id"] for line in lines.written] == [
+        response.headers["x-request-id"] for response in (refused, limited)
+    ]
+
+
+def test_refusals_cannot_fill_the_disk() -> None:
+    lines, now = Lines(), [0.0]
+    auditor = Auditor(lines, lambda: now[0])
+    for _ in range(MOST_REFUSALS + 7):
+        auditor.refused(Unauthenticated(), "/api/chat", "r")
+    assert [line["unwritten"] for line in lines.written] == [0] * MOST_REFUSALS
+    now[0] += REFUSALS_PERIOD_S
+    auditor.refused(Unauthenticated(), "/api/chat", "r")
+    assert lines.written[-1]["unwritten"] == 7
 
 
 async def test_an_audit_log_that_fails_is_told_and_answers_go_on(caplog: pytest.LogCaptureFixture) -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 from starlette.datastructures import Headers
 
+from serve_app.auth import keys
 from serve_app.auth.api_key_authenticator import ApiKeyAuthenticator
 from serve_app.auth.key_file import KeyFile, KeyList, read_pepper
 from serve_app.auth.keys import ApiKey, new_id, new_secret, read_key
@@ -152,3 +153,17 @@ def test_the_file_and_the_pepper_are_private(tmp_path: Path) -> None:
     assert read_pepper(SecretStr("s" * 40), tmp_path / "x", create=False) == b"s" * 40
     with pytest.raises(ConfigurationError, match="plumbline keys create"):
         read_pepper(None, tmp_path / "none" / "keys.json", create=False)
+
+
+async def test_an_unknown_id_is_refused_with_the_work_of_a_wrong_secret(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, text = make_key()
+    asked = authenticator(tmp_path, key)
+    worked: list[str] = []
+    real = keys.hashed
+    monkeypatch.setattr(keys, "hashed", lambda *parts: worked.append(parts[0]) or real(*parts))
+    for presented in (f"{text[:-3]}AAA", text.replace(key.id, "f" * 12)):
+        with pytest.raises(Unauthenticated):
+            await asked.identify(bearer(presented))
+    assert len(worked) == 2

@@ -75,6 +75,18 @@ def test_a_broken_log_ends_with_the_first_broken_line(cli: Cli, tmp_path: Path) 
         assert broken.error_line.endswith("line 2: its content does not give its hash")
 
 
+def test_a_kept_head_shows_that_the_end_was_cut_off(cli: Cli, tmp_path: Path) -> None:
+    cli("keys", "create", "ann", "--organization", "1")
+    (path,) = (tmp_path / "state" / "audit").glob("*.jsonl")
+    head = cli("audit", "verify").out.split()[-1]
+    cli("keys", "create", "bob", "--organization", "1")
+    assert cli("audit", "verify", "--head", head).code == 0
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
+    assert cli("audit", "verify", str(path)).code == 0
+    cut = cli("audit", "verify", str(path), "--head", head)
+    assert (cut.code, cut.error_line) == (1, f"plumbline: the audit log was cut: no line has the hash {head}")
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
@@ -86,6 +98,7 @@ def test_a_broken_log_ends_with_the_first_broken_line(cli: Cli, tmp_path: Path) 
         (("keys", "create", "ann", "--organization", "1", "--rate-per-minute", "0"), "rate-per-minute"),
         (("keys", "revoke", "abc"), "no key 'abc'"),
         (("audit", "verify"), "no audit log"),
+        (("audit", "verify", "--head", "5f0c"), "'5f0c' is no hash"),
         (("audit", "verify", "none.jsonl"), "none.jsonl cannot be read"),
     ],
 )

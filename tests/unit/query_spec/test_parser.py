@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from deployments.prompt_builder.query_spec.derived import check_derived, derived_value
 from deployments.prompt_builder.query_spec.errors import SpecError
+from deployments.prompt_builder.query_spec.name_reader import MAX_DEPTH
 from deployments.prompt_builder.query_spec.nodes import (
     Aggregate,
     Arithmetic,
@@ -19,7 +20,7 @@ from deployments.prompt_builder.query_spec.nodes import (
     QuerySpec,
     TextLiteral,
 )
-from deployments.prompt_builder.query_spec.parser import MAX_DEPTH, parse
+from deployments.prompt_builder.query_spec.parser import parse
 from deployments.prompt_builder.query_spec.printer import to_text
 from tests.unit.query_spec.spec_strategies import sample_context
 

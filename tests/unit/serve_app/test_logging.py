@@ -111,3 +111,28 @@ def test_a_long_word_does_not_hold_up_the_process(tmp_path: Path, word: str) -> 
     logging.getLogger("plumbline.service").info("error", extra={"question": word})
     (line,) = lines_of(file)
     assert line["message"] == "error"
+
+
+@pytest.mark.usefixtures("restored")
+@pytest.mark.parametrize(
+    "text",
+    [
+        'plain\n{"level": "INFO", "message": "query", "user_id": "admin"}',
+        "carriage\rreturn",
+        "\x1b[2J\x1b]0;title\x07 and \x9b31m in eight bits",
+        "line\u2028separators\u2029and\x85next line",
+        "\u202eright to left\u2066 and \u200bnothing",
+        "\U000e0041hidden",
+        "\ud800half",
+    ],
+)
+def test_no_text_begins_a_line_or_speaks_to_a_terminal(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "log.jsonl"
+    configure_logging("DEBUG", file, "Executor")
+    caller = Caller(user_id="ann")
+    log_error(ExecutionFailed(text, detail=text), text, caller, question=text, path=text)
+    written = file.read_bytes()
+    assert written.count(b"\n") == 1
+    line = written.decode("utf-8").rstrip("\n")
+    assert line.isprintable()
+    assert json.loads(line)["question"] == text

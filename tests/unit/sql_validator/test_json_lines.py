@@ -23,8 +23,8 @@ def test_a_refusal_names_rule_and_reason() -> None:
     assert verdicts(line, policy="restricted") == [
         {
             "accepted": False,
-            "rule": "denied_column",
-            "reason": "the policy restricted does not allow labor.hourly_rate; leave it out",
+            "rule": "unknown_column",
+            "reason": 'column "hourly_rate" does not exist in labor; did you mean "hours"?',
         }
     ]
 

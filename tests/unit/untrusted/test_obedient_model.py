@@ -7,27 +7,15 @@ from urllib.parse import urlsplit
 import asyncpg
 import httpx
 import pytest
-from fakes import FakeConversations, FakeGenerator, make_generation, make_stages
 
 from deployments.executor.config import ExecutorConfig
 from deployments.executor.embedded import EmbeddedDatabase
 from deployments.executor.executor import SqlExecutor
-from deployments.prompt_builder.builder import PromptBuilderCore
-from deployments.prompt_builder.verified.library import ExampleLibrary
-from deployments.sql_validator.validator import SqlValidatorCore
-from serve_app.auth.identity import Access
-from serve_app.contracts import Caller, SchemaSnapshot
-from serve_app.http_app import make_app
-from serve_app.metrics import Figures, NullRecorder
-from serve_app.pipeline import PipelineLimits
-from serve_app.service import ChatService, ServiceConfig
-from tests.injections import Attempt, attempts, pack_examples
-from tests.prompt_cases import by_chars, make_profile
+from tests.injections import Attempt, attempts
+from tests.obedient import CONVERSATION, PATHS, app_of, last_body
 
 pytestmark = pytest.mark.postgres
 
-PATHS = ("/api/chat", "/api/chat/stream")
-CONVERSATION = "c-1"
 # Wages are what this policy keeps from its callers.
 POLICY = "restricted"
 LIMITS = ("execution_timeout", "execution_failed")
@@ -68,39 +56,6 @@ async def state_of(dsn: str) -> str:
         await connection.close()
 
 
-def app_of(attempt: Attempt, executor: SqlExecutor) -> httpx.AsyncClient:
-    async def schema(caller: Caller) -> SchemaSnapshot:
-        return attempt.schema(await executor.schema(caller=caller))
-
-    conversations = FakeConversations()
-    conversations.exchanges[CONVERSATION] = list(attempt.history())
-    profile = make_profile(
-        by_chars(4), library=ExampleLibrary(pack_examples(), attempt.accepted), max_context_tokens=100_000
-    )
-    stages = make_stages(
-        conversations=conversations,
-        prompt_builder=PromptBuilderCore(schema, profile),
-        generator=FakeGenerator(make_generation(attempt.demand)),
-        validator=SqlValidatorCore(executor.schema),
-        executor=executor,
-    )
-    config = ServiceConfig(
-        pipeline=PipelineLimits(retry_delay_s=0, max_retries=1), access=Access(policy=POLICY)
-    )
-    service = ChatService(stages, config, Figures(NullRecorder()))
-    transport = httpx.ASGITransport(make_app(service), raise_app_exceptions=False)
-    return httpx.AsyncClient(transport=transport, base_url="http://plumbline")
-
-
-def last_body(response: httpx.Response) -> dict[str, object]:
-    """The answer itself, or that of a stream's last event."""
-    text = response.text
-    if response.headers["content-type"].startswith("text/event-stream"):
-        text = text.strip().split("\n\n")[-1].split("data: ", 1)[1]
-    body: dict[str, object] = json.loads(text)
-    return body
-
-
 async def test_whatever_a_model_is_talked_into_nothing_leaves_the_policy(
     sample_database: EmbeddedDatabase, executor: SqlExecutor
 ) -> None:
@@ -109,7 +64,7 @@ async def test_whatever_a_model_is_talked_into_nothing_leaves_the_policy(
     secrets |= {urlsplit(dsn).password or "" for dsn in secrets} | {"You translate a question"}
     failures: list[str] = []
     for attempt in attempts():
-        async with app_of(attempt, executor) as http:
+        async with app_of(attempt, executor, POLICY) as http:
             for path in PATHS:
                 body = {"query": attempt.question, "user_id": "mallory", "conversation_id": CONVERSATION}
                 response = await http.post(path, json=body)

@@ -1,11 +1,10 @@
 """Expressions and conditions of one SELECT, given how it treats aggregates and windows."""
 
-import re
 from collections.abc import Mapping
-from itertools import pairwise
 from typing import TYPE_CHECKING, Final, Protocol
 
 from deployments.prompt_builder.query_spec.check import anchor, kind_of
+from deployments.prompt_builder.query_spec.compiler.ranges import PLAIN_NUMBER, ranges, whole_ranges
 from deployments.prompt_builder.query_spec.compiler.scope import Scope
 from deployments.prompt_builder.query_spec.compiler.sql import Select, Sql, nested, text_literal
 from deployments.prompt_builder.query_spec.context import Kind
@@ -44,8 +43,6 @@ from deployments.prompt_builder.query_spec.nodes import (
 if TYPE_CHECKING:
     from deployments.prompt_builder.query_spec.compiler.statement import Statement
 
-# Digits as PostgreSQL and int() both read them.
-_PLAIN_NUMBER: Final = re.compile(r"\d+(\.\d*)?", re.ASCII)
 _EXTRACT: Final = {"year": "YEAR", "weekday": "ISODOW", "month_of_year": "MONTH", "hour": "HOUR"}
 _LEVELS: Final = {"+": 3, "-": 3, "*": 2, "/": 2}
 
@@ -203,18 +200,11 @@ class Expressions:
         """
         value = self.sql(argument, required).within(3)
         texts = [self.sql(bound).text for bound in bounds]
-        if not all(_PLAIN_NUMBER.fullmatch(text) for text in texts):
+        if not all(PLAIN_NUMBER.fullmatch(text) for text in texts):
             raise CompileError("the bounds of a bucket must be plain numbers")
         if self.is_whole(argument) and all(map(self.is_whole, bounds)):
-            return _whole_ranges(value, [int(text) for text in texts])
-        labels = [f"under {_grouped(texts[0])}"]
-        labels += [f"{_grouped(low)}-{_grouped(high)}" for low, high in pairwise(texts)]
-        arms = [
-            f"WHEN {value} < {bound} THEN {text_literal(label)}"
-            for bound, label in zip(texts, labels, strict=True)
-        ]
-        top = text_literal(f"{_grouped(texts[-1])}+")
-        return Sql(f"CASE {' '.join(arms)} WHEN {value} >= {texts[-1]} THEN {top} END")
+            return whole_ranges(value, [int(text) for text in texts])
+        return ranges(value, texts)
 
     # ------------------------------------------------------------ aggregates
 
@@ -387,23 +377,3 @@ class Expressions:
 
 def _is_nonzero(expression: Expr) -> bool:
     return isinstance(expression, NumberLiteral) and float(expression.text) != 0
-
-
-def _whole_ranges(value: str, bounds: list[int]) -> Sql:
-    """Ranges that end at their bounds; what is below zero stands apart, as it does when people say 0-30."""
-    arms = [f"WHEN {value} < 0 THEN 'under 0'"]
-    for low, high in pairwise((-1, *(bound for bound in bounds if bound != 0))):
-        label = f"{_grouped(str(low + 1))}-{_grouped(str(high))}"
-        arms.append(f"WHEN {value} <= {high} THEN {text_literal(label)}")
-    top = text_literal(f"{_grouped(str(bounds[-1]))}+")
-    return Sql(f"CASE {' '.join(arms)} WHEN {value} > {bounds[-1]} THEN {top} END")
-
-
-def _grouped(number: str) -> str:
-    """A bound as people say it: 5M, 10k, 1,250."""
-    whole, dot, fraction = number.partition(".")
-    if int(whole) and not fraction.strip("0"):
-        for factor, letter in ((1_000_000, "M"), (1_000, "k")):
-            if int(whole) % factor == 0:
-                return f"{int(whole) // factor}{letter}"
-    return f"{int(whole):,}{dot}{fraction}"

@@ -8,7 +8,7 @@ from deployments.prompt_builder.query_spec.nodes import (
     SortKey,
     Window,
 )
-from deployments.prompt_builder.synthesis.conditions import COMPARE
+from deployments.prompt_builder.synthesis.column_conditions import COMPARE
 from deployments.prompt_builder.synthesis.pieces import OFTEN, ONE, nodes_of, sort_by
 from deployments.prompt_builder.synthesis.plan import Cond, Dimension, Measure, Order, Plan
 from deployments.prompt_builder.synthesis.shapes.values import ValueShapes

@@ -7,8 +7,11 @@ import pytest
 import yaml
 
 from serve_app.errors import ConfigurationError
-from serve_app.settings import Settings, load_settings
+from serve_app.settings import Settings, load_section, load_settings
+from serve_app.settings.edge import EdgeSettings
+from serve_app.settings.identity import AuthSettings
 from serve_app.settings.registry import SettingInfo, readme_table, settings_table
+from serve_app.settings.tree import StoreSettings
 
 
 def write(folder: Path, values: Any) -> Path:
@@ -231,3 +234,62 @@ def test_roles_of_organizations_come_as_a_template_or_a_mapping() -> None:
 
 def test_the_credential_of_the_command_line_is_no_setting() -> None:
     assert load_settings({"PLUMBLINE_API_KEY": "plk_x"}) == Settings()
+
+
+def test_secrets_may_stand_in_files_and_the_environment_wins(tmp_path: Path) -> None:
+    (tmp_path / "DATABASE_URL").write_text("postgresql://reader:canary@db/shop\n")
+    (tmp_path / "LOG_LEVEL").write_text("DEBUG")
+    (tmp_path / "..data").mkdir()
+    environ = {"PLUMBLINE_SECRETS_DIR": str(tmp_path)}
+    read = load_settings(environ)
+    assert read.database.url is not None
+    assert read.database.url.get_secret_value() == "postgresql://reader:canary@db/shop"
+    # Only secrets are read from there.
+    assert read.logging.level == "INFO"
+    other = load_settings(environ | {"DATABASE_URL": "postgresql://reader@other/shop"})
+    assert other.database.url is not None
+    assert other.database.url.get_secret_value() == "postgresql://reader@other/shop"
+
+
+def test_a_secret_that_cannot_be_read_is_a_fault_like_others(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"PLUMBLINE_SECRETS_DIR is .*nowhere'; allowed: a folder"):
+        load_settings({"PLUMBLINE_SECRETS_DIR": str(tmp_path / "nowhere")})
+    (tmp_path / "DATABASE_URL").mkdir()
+    with pytest.raises(ConfigurationError) as raised:
+        load_settings({"PLUMBLINE_SECRETS_DIR": str(tmp_path), "PLUMBLINE_PORT": "0"})
+    assert "DATABASE_URL' cannot be read" in raised.value.message
+    assert "PLUMBLINE_PORT" in raised.value.message
+    (tmp_path / "DATABASE_URL").rmdir()
+    (tmp_path / "DATABASE_URL").write_text("mysql://reader:canary@db/shop")
+    with pytest.raises(ConfigurationError) as raised:
+        load_settings({"PLUMBLINE_SECRETS_DIR": str(tmp_path)})
+    assert "canary" not in raised.value.message
+
+
+def test_a_section_is_read_alone_from_wherever_it_stands(tmp_path: Path) -> None:
+    file = tmp_path / "plumbline.yaml"
+    file.write_text("store:\n  url: sqlite:////in-the-file.db\ndatabase:\n  url: nonsense\n")
+    (tmp_path / "PLUMBLINE_STORE_URL").write_text("sqlite:////in-a-secret.db")
+    (tmp_path / "DATABASE_URL").mkdir()
+    folder = {"PLUMBLINE_SECRETS_DIR": str(tmp_path)}
+    for environ, expected in (
+        ({}, "sqlite:////in-the-file.db"),
+        (folder, "sqlite:////in-a-secret.db"),
+        ({**folder, "PLUMBLINE_STORE_URL": "sqlite:////given.db"}, "sqlite:////given.db"),
+    ):
+        # Nothing of another section is even looked at.
+        url = load_section("store", StoreSettings, environ, file).url
+        assert url is not None
+        assert url.get_secret_value() == expected
+    jwt = load_section("auth", AuthSettings, {"PLUMBLINE_AUTH_JWT_AUDIENCE": "authenticated"}).jwt
+    assert jwt.audience == "authenticated"
+
+
+def test_a_wrong_section_is_told_as_all_settings_are() -> None:
+    environ = {"PLUMBLINE_EDGE_MAX_HEADERS": "1", "PLUMBLINE_AUTH_JWT_SECRET": "short"}
+    for name, kind in (("edge", EdgeSettings), ("auth", AuthSettings)):
+        with pytest.raises(ConfigurationError) as raised:
+            load_section(name, kind, environ)
+        (fault,) = raised.value.message.splitlines()[1:]
+        assert fault in faults_of(environ)
+        assert "short" not in fault
