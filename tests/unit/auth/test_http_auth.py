@@ -219,7 +219,7 @@ async def test_whoever_is_refused_at_the_door_is_in_the_audit_log() -> None:
 
 def test_refusals_cannot_fill_the_disk() -> None:
     lines, now = Lines(), [0.0]
-    auditor = Auditor(lines, lambda: now[0])
+    auditor = Auditor(lines, clock=lambda: now[0])
     for _ in range(MOST_REFUSALS + 7):
         auditor.refused(Unauthenticated(), "/api/chat", "r")
     assert [line["unwritten"] for line in lines.written] == [0] * MOST_REFUSALS
