@@ -2,8 +2,9 @@
 
 import asyncio
 import itertools
+import json
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 
 import httpx
@@ -41,6 +42,7 @@ class Client:
     def __init__(self, url: str, name: str, record: Record) -> None:
         self.name = name
         self.record = record
+        self.is_cut_off = False
         self._numbers = itertools.count()
         self._http = httpx.AsyncClient(
             base_url=url,
@@ -57,14 +59,11 @@ class Client:
 
     async def post(self, call: str, kind: str, expected: Collection[str], **body: Any) -> Seen:
         """A call with a JSON body, this client being the user."""
-        given = {"user_id": self.name, **body}
-        return await self.send(kind, call, expected, json={k: v for k, v in given.items() if v is not None})
+        return await self.send(kind, call, expected, body={"user_id": self.name, **body})
 
     async def stream(self, kind: str, expected: Collection[str], leave: Leave = _never, **body: Any) -> Seen:
         """A question as a stream; ``leave`` is asked after each line whether to hang up."""
-        given = {"user_id": self.name, **body}
-        kept = {k: v for k, v in given.items() if v is not None}
-        return await self.send(kind, "stream", expected, leave=leave, json=kept)
+        return await self.send(kind, "stream", expected, leave=leave, body={"user_id": self.name, **body})
 
     async def send(
         self,
@@ -75,14 +74,20 @@ class Client:
         method: str = "POST",
         path: str | None = None,
         leave: Leave = _never,
-        headers: dict[str, str] | None = None,
-        **content: Any,
+        body: Mapping[str, Any] | bytes | None = None,
     ) -> Seen:
-        """One call, judged and noted under ``kind``; its outcome should be among ``expected``."""
+        """One call, judged and noted under ``kind``; its outcome should be among ``expected``.
+
+        ``body`` is sent as JSON without the fields that are None, or as it is.
+        """
         request_id = f"{self.name}-{next(self._numbers)}"
-        request = self._http.build_request(
-            method, path or PATHS[call], headers={"x-request-id": request_id, **(headers or {})}, **content
-        )
+        headers = {"x-request-id": request_id}
+        if body is not None:
+            headers["content-type"] = "application/json"
+        if isinstance(body, Mapping):
+            # Escaped, so that text can be sent that has no encoding.
+            body = json.dumps({name: value for name, value in body.items() if value is not None}).encode()
+        request = self._http.build_request(method, path or PATHS[call], headers=headers, content=body)
         began = time.monotonic()
         text = ""
         response: httpx.Response | None = None
@@ -112,5 +117,9 @@ class Client:
             broken=broken,
             left=left,
         )
-        self.record.note(kind, seen, expected)
+        self.note(kind, seen, expected)
         return seen
+
+    def note(self, kind: str, seen: Seen, expected: Collection[str]) -> None:
+        self.is_cut_off = seen.broken is not None
+        self.record.note(kind, seen, expected)

@@ -31,14 +31,13 @@ MALFORMED = (
 
 async def malformed(client: Client, rng: Random) -> None:
     body = rng.choice(MALFORMED)
-    headers = {"content-type": "application/json"}
     call = rng.choice(("chat", "stream", "sql_run", "feedback", "clear"))
-    await client.send("malformed body", call, REFUSED, headers=headers, content=body)
+    await client.send("malformed body", call, REFUSED, body=body)
 
 
 async def oversized(client: Client, rng: Random) -> None:
     body = {"query": "x" * TOO_LARGE, "user_id": client.name}
-    await client.send("oversized body", rng.choice(("chat", "sql_validate")), REFUSED, json=body)
+    await client.send("oversized body", rng.choice(("chat", "sql_validate")), REFUSED, body=body)
 
 
 async def wrong_address(client: Client, rng: Random) -> None:
@@ -123,7 +122,7 @@ def _note(
         broken if not answer else None,
         left,
     )
-    client.record.note(kind, seen, REFUSED | {"hung up"})
+    client.note(kind, seen, REFUSED | {"hung up"})
 
 
 def _request(url: str, body: dict[str, str]) -> bytes:
