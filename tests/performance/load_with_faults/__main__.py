@@ -22,7 +22,7 @@ from tests.fuzz.server import fingerprint
 from tests.performance.load_with_faults import report
 from tests.performance.load_with_faults.calm import Choice, ask_calmly
 from tests.performance.load_with_faults.client import DEADLINE_S, LONGEST_S, Client
-from tests.performance.load_with_faults.faults import Fault, Faults, let_happen
+from tests.performance.load_with_faults.faults import Fault, Faults, let_happen, lines_of
 from tests.performance.load_with_faults.instance import Instance, NotRecovered, NotStarted, own_instance
 from tests.performance.load_with_faults.ledger import Ledger, read_store
 from tests.performance.load_with_faults.record import Record
@@ -87,8 +87,8 @@ async def _load(
         for visitor in rude:
             load.create_task(visitor.be_rude(stop))
         lines = [
-            let_happen(faults, record, Random(rng.random()), ends, told)
-            for _ in range(2 if options.overlap else 1)
+            let_happen(line, record, Random(rng.random()), ends, told)
+            for line in lines_of(faults, options.overlap)
         ]
         for ended in await asyncio.gather(*lines, return_exceptions=True):
             if isinstance(ended, NotRecovered):
@@ -171,7 +171,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--clients", type=int, default=6, help="that ask at the same time (6)")
     parser.add_argument("--questions", type=int, help="of each file, for a short run; default: all")
     parser.add_argument("--faults", help="only those with this in their name")
-    parser.add_argument("--overlap", action="store_true", help="two faults at a time")
+    parser.add_argument(
+        "--overlap", action="store_true", help="a fault of the database beside one of another part"
+    )
     parser.add_argument("--output", type=Path, help="file for the figures, as JSON")
     return parser
 

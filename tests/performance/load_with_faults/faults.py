@@ -5,7 +5,7 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -30,11 +30,15 @@ BACKENDS = "FROM pg_stat_activity WHERE datname = current_database() AND applica
 
 @dataclass(frozen=True)
 class Fault:
-    """Does its harm and waits until the instance has recovered. ``proxy``: connections break meanwhile."""
+    """Does its harm and waits until the instance has recovered.
+
+    ``proxy``: connections break meanwhile. Faults of the database can overlap with others.
+    """
 
     name: str
     happen: Callable[[], Awaitable[None]]
     proxy: bool = False
+    database: bool = False
 
 
 class Faults:
@@ -53,12 +57,12 @@ class Faults:
             self._frozen("Generator stopped and continued", generator),
             self._frozen("Serve controller stopped and continued", CONTROLLER),
             self._frozen("proxy stopped and continued", PROXY, proxy=True),
-            Fault("PostgreSQL stopped and started", self._restart_database),
-            Fault("PostgreSQL stopped at once and started", self._crash_database),
-            Fault("PostgreSQL out of connections", self._use_up_connections),
-            Fault("PostgreSQL backends terminated", self._terminate_backends),
-            Fault("tables locked", self._lock_tables),
-            Fault("PostgreSQL backends stopped and continued", self._freeze_backends),
+            self._of_database("PostgreSQL stopped and started", self._restart_database),
+            self._of_database("PostgreSQL stopped at once and started", self._crash_database),
+            self._of_database("PostgreSQL out of connections", self._use_up_connections),
+            self._of_database("PostgreSQL backends terminated", self._terminate_backends),
+            self._of_database("tables locked", self._lock_tables),
+            self._of_database("PostgreSQL backends stopped and continued", self._freeze_backends),
         ]
 
     def _away_s(self) -> float:
@@ -84,6 +88,13 @@ class Faults:
 
         return Fault(name, happen, proxy)
 
+    def _of_database(self, name: str, harm: Callable[[], Awaitable[None]]) -> Fault:
+        async def happen() -> None:
+            await harm()
+            await self._instance.recovered(lambda: True)
+
+        return Fault(name, happen, database=True)
+
     async def _restart_database(self) -> None:
         await asyncio.to_thread(self._instance.postgres.stop)
         await self._start_database()
@@ -96,7 +107,6 @@ class Faults:
     async def _start_database(self) -> None:
         await asyncio.sleep(self._away_s())
         await asyncio.to_thread(self._instance.postgres.start)
-        await self._database_back()
 
     async def _use_up_connections(self) -> None:
         taken: list[asyncpg.Connection[Any]] = []
@@ -111,30 +121,23 @@ class Faults:
             finally:
                 for connection in taken:
                     connection.terminate()
-        await self._database_back()
 
     async def _terminate_backends(self) -> None:
         async with self._superuser() as admin:
             for _ in range(self._rng.randrange(1, 10)):
                 await admin.execute(f"SELECT pg_terminate_backend(pid) {BACKENDS}")
                 await asyncio.sleep(0.1)
-        await self._database_back()
 
     async def _lock_tables(self) -> None:
         async with self._superuser() as admin, admin.transaction():
             await admin.execute(f"LOCK TABLE {LOCKED} IN ACCESS EXCLUSIVE MODE")
             await asyncio.sleep(self._away_s())
-        await self._database_back()
 
     async def _freeze_backends(self) -> None:
         async with self._superuser() as admin:
             rows = await admin.fetch(f"SELECT pid {BACKENDS}")
         with _stopped([row["pid"] for row in rows]):
             await asyncio.sleep(self._away_s())
-        await self._database_back()
-
-    async def _database_back(self) -> None:
-        await self._instance.recovered(lambda: True)
 
     @contextlib.asynccontextmanager
     async def _superuser(self) -> AsyncIterator["asyncpg.Connection[Any]"]:
@@ -192,3 +195,10 @@ async def let_happen(
             with record.window(fault.name, fault.proxy) as window:
                 await fault.happen()
             told(f"  ready again {time.monotonic() - window.began:.1f} s later")
+
+
+def lines_of(faults: Sequence[Fault], overlap: bool) -> list[list[Fault]]:
+    """What happens one after the other: everything, or the database's faults beside all others."""
+    if not overlap:
+        return [list(faults)]
+    return [[fault for fault in faults if fault.database is database] for database in (False, True)]
