@@ -52,12 +52,17 @@ async def run(instance: Instance, options: argparse.Namespace, seed: int) -> dic
     unchanged = await fingerprint(instance.database.admin_dsn) == before
     await asyncio.to_thread(instance.operator.run, "down")
     lost = ledger.problems(*await asyncio.to_thread(read_store, instance.store))
-    return {
-        "calm": calm,
-        **report.figures(record, ledger, lost),
-        "recovered": recovered,
-        "database_unchanged": unchanged,
-    }
+    found = report.figures(record, ledger, lost)
+    _explain(instance, found)
+    return {"calm": calm, **found, "recovered": recovered, "database_unchanged": unchanged}
+
+
+def _explain(instance: Instance, found: dict[str, Any]) -> None:
+    """Put what the instance logged of a call beside the evidence: its logs go with it."""
+    evidence = [*found["unexplained_failures"], *found["undocumented_failures"], *found["wrong_answers"]]
+    logged = instance.log_of({call["request_id"] for call in evidence})
+    for call in evidence:
+        call["log"] = logged.get(call["request_id"], [])
 
 
 async def _load(

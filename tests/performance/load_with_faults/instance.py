@@ -1,11 +1,12 @@
 """An instance as an operator starts it, with a PostgreSQL that can be stopped, and the processes of both."""
 
 import asyncio
+import json
 import os
 import shutil
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 import httpx
 import psutil
 
+from deployments.conversations.store import STORE_FILE
 from deployments.executor.embedded import EmbeddedDatabase, EmbeddedPostgres, processes_in
 from tests.cli_support import Operator, fresh_operator
 from tests.postgres_fixture import make_state_folder
@@ -52,8 +54,25 @@ class Instance:
         return self.operator.url
 
     @property
+    def folder(self) -> Path:
+        return Path(self.operator.environment["PLUMBLINE_DATA_DIR"])
+
+    @property
     def store(self) -> Path:
-        return Path(self.operator.environment["PLUMBLINE_DATA_DIR"]) / "conversations.sqlite"
+        return self.folder / STORE_FILE
+
+    def log_of(self, request_ids: Collection[str]) -> dict[str, list[str]]:
+        """What the instance logged of requests at WARNING and above."""
+        found: dict[str, list[str]] = {}
+        for line in (self.folder / "logs" / "plumbline.jsonl").read_text(encoding="utf-8").splitlines():
+            entry = json.loads(line)
+            if entry.get("request_id") in request_ids and entry.get("level") in (
+                "WARNING",
+                "ERROR",
+                "CRITICAL",
+            ):
+                found.setdefault(entry["request_id"], []).append(line)
+        return found
 
     def processes(self, title: str) -> list[psutil.Process]:
         """The supervisor's descendants with this title, which goes on with the method at work, if any."""
