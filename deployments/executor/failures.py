@@ -12,8 +12,8 @@ from serve_app.errors import (
     SchemaChanged,
 )
 
-# What the driver raises where the server refuses or is away. InternalClientError: the driver has read that the
-# server ends the session, but not yet the end itself, and is asked for something.
+# What the driver raises where the server refuses or is away. InternalClientError: it has read that the server
+# ends the session, but not yet the end itself, and is asked for something.
 DRIVER_FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
 
 READ_ONLY = "This service only reads data, so nothing was changed. Ask a question about the data instead."
