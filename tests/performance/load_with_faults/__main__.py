@@ -158,6 +158,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except NotStarted as error:
         print(error, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        told("ended before its time; nothing is left running")
+        return 128 + signal.SIGINT
     found["claims"] = report.claims(found)
     text = json.dumps(found, indent=1) + "\n"
     if options.output is not None:

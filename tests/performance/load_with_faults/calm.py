@@ -81,7 +81,7 @@ async def _talk(client: Client, ledger: Ledger, turns: Sequence[Turn], dsn: str)
         # What is cut off differs from time to time.
         if body["data"] is None or body["data"]["truncated"] or not expected.is_right(body):
             break
-        kept.append(replace(expected, data=body["data"]))
+        kept.append(replace(expected, sql=body["sql"], data=body["data"]))
     return kept
 
 

@@ -39,7 +39,9 @@ def _never(_lines: int) -> bool:
 class Client:
     """Calls under one name. Connections are kept and used again, as a real client's are."""
 
-    def __init__(self, url: str, name: str, record: Record) -> None:
+    def __init__(
+        self, url: str, name: str, record: Record, transport: httpx.AsyncBaseTransport | None = None
+    ) -> None:
         self.name = name
         self.record = record
         self.is_cut_off = False
@@ -49,6 +51,7 @@ class Client:
             timeout=None,
             trust_env=False,
             limits=httpx.Limits(max_connections=None),
+            transport=transport,
         )
 
     async def close(self) -> None:

@@ -33,11 +33,12 @@ class Gold:
 
 @dataclass(frozen=True)
 class Expected:
-    """A question with the golds' rows and, once it was asked without load, the answer's."""
+    """A question with the golds' rows and, once asked without load, its answer's statement and rows."""
 
     question: str
     golds: tuple[Gold, ...]
     ordered: bool
+    sql: str | None = None
     data: Mapping[str, Any] | None = None
 
     def is_right(self, body: Mapping[str, Any]) -> bool:
@@ -46,7 +47,12 @@ class Expected:
         return any(equal_rows(rows, gold.rows, self.ordered, gold.sql) for gold in self.golds)
 
     def is_same(self, body: Mapping[str, Any]) -> bool:
+        """Whether they are the rows of the answer without load."""
         return self.data is not None and same_data(self.data, body["data"], self.ordered)
+
+    def is_right_otherwise(self, body: Mapping[str, Any]) -> bool:
+        """Whether another statement gave a gold's rows; the same one has no other rows to give."""
+        return body["sql"] != self.sql and self.is_right(body)
 
 
 def delivered(body: Mapping[str, Any]) -> Rows:

@@ -74,7 +74,7 @@ def test_a_fault_that_does_not_end_stays_open(record: Record) -> None:
 
 
 def expected(data: Any = None, golds: tuple[Gold, ...] = (GOLD,)) -> Expected:
-    return Expected("spend?", golds, False, data)
+    return Expected("spend?", golds, False, "SELECT", data)
 
 
 @pytest.mark.parametrize(
@@ -96,8 +96,8 @@ def test_order_counts_where_it_was_asked_for() -> None:
     rows = [{"a": 1}, {"a": 2}]
     data = {"rows": rows, "row_count": 2, "columns": ["a"]}
     turned = {"data": data | {"rows": rows[::-1]}}
-    assert Expected("q", (), False, data).is_same(turned)
-    assert not Expected("q", (), True, data).is_same(turned)
+    assert Expected("q", (), False, "", data).is_same(turned)
+    assert not Expected("q", (), True, "", data).is_same(turned)
 
 
 def test_dates_are_read_as_the_database_gives_them() -> None:
