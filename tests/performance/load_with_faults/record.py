@@ -41,8 +41,12 @@ class Ending:
 
 @dataclass
 class Verdict:
-    """Endings that are not what was asked for, by what explains them. ``failures``: nothing does."""
+    """Endings that are not what was asked for, by what explains them. ``failures``: nothing does.
 
+    ``undisturbed``: calls that met no fault, however they ended.
+    """
+
+    undisturbed: int = 0
     inside: Counter[str] = field(default_factory=Counter)
     in_bursts: Counter[str] = field(default_factory=Counter)
     outside: Counter[str] = field(default_factory=Counter)
@@ -111,9 +115,10 @@ class Record:
     def verdict(self) -> Verdict:
         verdict = Verdict()
         for ending in self.endings:
+            windows = [window for window in self.windows if window.overlaps(ending)]
+            verdict.undisturbed += not windows
             if ending.expected:
                 continue
-            windows = [window for window in self.windows if window.overlaps(ending)]
             if ending.outcome == BROKEN:
                 windows = [window for window in windows if window.proxy]
             if windows:

@@ -22,7 +22,8 @@ def figures(record: Record, ledger: Ledger, lost: Sequence[str]) -> dict[str, An
     """What was seen; ``lost``: what is wrong with the turns in the store."""
     verdict = record.verdict()
     return {
-        "calls": sum(len_of for kind in record.calls().values() for len_of in kind.values()),
+        "calls": len(record.endings),
+        "calls_without_a_fault": verdict.undisturbed,
         "calls_by_kind": record.calls(),
         "errors_in_fault_windows": dict(verdict.inside.most_common()),
         "errors_in_bursts": dict(verdict.in_bursts.most_common()),
@@ -78,7 +79,8 @@ def readme_text(found: Mapping[str, Any]) -> str:
     return (
         f"{found['minutes']:g} minutes (`--seed {found['seed']}`, "
         f"{found['machine']['processors']} processors): "
-        f"{found['calls']:,} calls, {len(found['faults'])} faults of {len(found['recovery_s'])} kinds; "
+        f"{found['calls']:,} calls, {found['calls_without_a_fault']:,} of them met no fault; "
+        f"{len(found['faults'])} faults of {len(found['recovery_s'])} kinds; "
         f"{found['answers_compared']:,} answers compared, {found['wrong']} wrong; "
         f"{found['turns_delivered']:,} conversation turns delivered, {found['lost']} lost; "
         f"{sum(found['errors_in_fault_windows'].values()):,} calls refused or broken while a fault lasted, "

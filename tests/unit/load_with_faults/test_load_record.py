@@ -29,7 +29,8 @@ def counted(record: Record, seen: Seen) -> dict[str, dict[str, int]]:
     """A call that should have been answered, by what explains that it was not."""
     record.note("question", seen, {"answer"})
     verdict = record.verdict()
-    return {name: dict(found) for name, found in vars(verdict).items() if found and name != "failures"}
+    explained = {"inside": verdict.inside, "in_bursts": verdict.in_bursts, "outside": verdict.outside}
+    return {name: dict(found) for name, found in explained.items() if found}
 
 
 @pytest.mark.parametrize("window", [(90.0, 100.5), (100.5, 100.6), (100.5, None), (90.0, 120.0)])
@@ -45,6 +46,13 @@ def test_it_explains_none_before_and_after(record: Record, window: tuple[float, 
     record.windows.append(Window("database", *window))
     assert counted(record, REFUSED) == {"outside": {"execution_failed": 1}}
     assert record.verdict().failures[0]["outcome"] == "execution_failed"
+
+
+def test_calls_that_met_no_fault_are_counted(record: Record) -> None:
+    record.windows.append(Window("database", 90.0, 99.0))
+    for seen in (make_seen(answer_body()), make_seen(answer_body(), began=98.5), REFUSED):
+        record.note("question", seen, {"answer"})
+    assert record.verdict().undisturbed == 2
 
 
 def test_connections_break_only_with_the_proxy(record: Record) -> None:
