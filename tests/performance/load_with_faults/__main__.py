@@ -60,9 +60,8 @@ async def run(instance: Instance, options: argparse.Namespace, seed: int) -> dic
 def _explain(instance: Instance, found: dict[str, Any]) -> None:
     """Put what the instance logged of a call beside the evidence: its logs go with it."""
     evidence = [*found["unexplained_failures"], *found["undocumented_failures"], *found["wrong_answers"]]
-    logged = instance.log_of({call["request_id"] for call in evidence})
     for call in evidence:
-        call["log"] = logged.get(call["request_id"], [])
+        call["log"] = instance.log_of(call["request_id"])
 
 
 async def _load(

@@ -1,12 +1,11 @@
 """An instance as an operator starts it, with a PostgreSQL that can be stopped, and the processes of both."""
 
 import asyncio
-import json
 import os
 import shutil
 import signal
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,18 +60,12 @@ class Instance:
     def store(self) -> Path:
         return self.folder / STORE_FILE
 
-    def log_of(self, request_ids: Collection[str]) -> dict[str, list[str]]:
-        """What the instance logged of requests at WARNING and above."""
-        found: dict[str, list[str]] = {}
-        for line in (self.folder / "logs" / "plumbline.jsonl").read_text(encoding="utf-8").splitlines():
-            entry = json.loads(line)
-            if entry.get("request_id") in request_ids and entry.get("level") in (
-                "WARNING",
-                "ERROR",
-                "CRITICAL",
-            ):
-                found.setdefault(entry["request_id"], []).append(line)
-        return found
+    def log_of(self, request_id: str) -> list[str]:
+        """The lines above INFO that the instance logged of a request, as they are: a killed process may have
+        left a part of one."""
+        lines = (self.folder / "logs" / "plumbline.jsonl").read_text(encoding="utf-8").split("\n")
+        named = f'"request_id": "{request_id}"'
+        return [line for line in lines if named in line and '"level": "INFO"' not in line]
 
     def processes(self, title: str) -> list[psutil.Process]:
         """The supervisor's descendants with this title, which goes on with the method at work, if any."""
