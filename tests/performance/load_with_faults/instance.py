@@ -63,7 +63,11 @@ class Instance:
     def log_of(self, request_id: str) -> list[str]:
         """The lines above INFO that the instance logged of a request, as they are: a killed process may have
         left a part of one."""
-        lines = (self.folder / "logs" / "plumbline.jsonl").read_text(encoding="utf-8").split("\n")
+        lines = (
+            (self.folder / "logs" / "plumbline.jsonl")
+            .read_text(encoding="utf-8", errors="replace")
+            .split("\n")
+        )
         named = f'"request_id": "{request_id}"'
         return [line for line in lines if named in line and '"level": "INFO"' not in line]
 
