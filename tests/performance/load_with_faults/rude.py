@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from tests.performance.load_with_faults.client import LONGEST_S, Client
 from tests.performance.load_with_faults.judge import Seen
+from tests.performance.load_with_faults.ledger import Ledger
 
 REFUSED = {"invalid_request"}
 # Beyond limits.max_body_bytes.
@@ -86,9 +87,11 @@ async def one_byte_a_second(client: Client, url: str, rng: Random) -> None:
     _note(client, "one byte a second", began, answer, broken if answer else broken or "no answer")
 
 
-async def vanish(client: Client, url: str, rng: Random) -> None:
-    """Send a question, or a part of it, and go without a word."""
-    request = _request(url, {"query": "How much was spent per project?", "user_id": client.name})
+async def vanish(client: Client, url: str, ledger: Ledger, rng: Random) -> None:
+    """Send a question, or a part of it, and go without a word; it may be answered before anyone notices."""
+    question = "How much was spent per project?"
+    ledger.uncertain(ledger.begin(client.name), question)
+    request = _request(url, {"query": question, "user_id": client.name})
     began = time.monotonic()
     try:
         _, writer = await asyncio.open_connection(*_address(url))

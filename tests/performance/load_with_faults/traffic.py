@@ -196,7 +196,7 @@ class Visitor:
                 case 4:
                     await one_byte_a_second(self._client, self._url, self._rng)
                 case _:
-                    await vanish(self._client, self._url, self._rng)
+                    await vanish(self._client, self._url, self._ledger, self._rng)
             await self._pause()
 
     async def _pause(self) -> None:
