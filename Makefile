@@ -15,13 +15,15 @@ QUESTION ?= What were total expenses by category this year?
 STATEMENTS ?= 100000
 MINUTES ?= 10
 FUZZ ?=
+# make load MINUTES=1 LOAD="--questions 20 --faults proxy"
+LOAD ?=
 # Further arguments of pytest: make test ARGS="--cov -x"
 ARGS ?=
 # Units run beside the tests of a running instance; make test WORKERS=0 runs them one after the other.
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: up down test faults check bench fuzz notebooks schemathesis help
+.PHONY: up down test faults check bench fuzz notebooks schemathesis load help
 
 up: $(STAMP) ## Start everything in the background, ask one question, print the URL (PLUMBLINE_PORT moves the port)
 	@echo "==> Starting Plumbline; the first start also makes and loads the sample database"
@@ -69,6 +71,10 @@ notebooks: $(STAMP) ## Evaluate the house model in this process, then run the no
 fuzz: $(STAMP) ## Random and mutated statements against the validator, PostgreSQL as the judge (STATEMENTS=, MINUTES=)
 	@echo "==> Fuzzing the validator"
 	@$(PY) -m tests.fuzz --statements $(STATEMENTS) --minutes $(MINUTES) $(FUZZ)
+
+load: $(STAMP) ## Mixed load with faults on an instance of its own: no wrong answer, no lost turn (MINUTES=)
+	@echo "==> Asking while parts of the instance are killed, stopped and cut off"
+	@$(PY) -m tests.performance.load_with_faults --minutes $(MINUTES) $(LOAD)
 
 schemathesis: $(STAMP) ## Every call of the OpenAPI document with valid and invalid data, on an instance of its own
 	@echo "==> Running Schemathesis"

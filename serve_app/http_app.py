@@ -98,6 +98,8 @@ def make_app(
         docs_url=None,
         openapi_url="/openapi.json" if features.docs else None,
         redoc_url=None,
+        # A redirect has no documented shape, and leads to whatever host the client named.
+        redirect_slashes=False,
     )
     document_callers(app, service.config.access.mode)
     if gate is not None:

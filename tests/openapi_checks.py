@@ -4,21 +4,7 @@ from typing import Any
 
 import schemathesis
 
-SHAPE = frozenset(
-    {
-        *("success", "data", "answer", "clarification", "error", "sql", "execution_time_ms"),
-        *("conversation_id", "metadata"),
-    }
-)
-TYPES = frozenset(
-    {
-        *("model_unavailable", "generation_failed", "generation_timeout", "validation_failed"),
-        *("execution_failed", "execution_timeout", "permission_denied", "conversation_not_found"),
-        *("invalid_request", "overloaded"),
-    }
-)
-# Text of drivers, tracebacks and connection strings.
-TELLTALE = ("Traceback", "asyncpg", "postgresql://", "RayTaskError", 'File "')
+from tests.response_shape import SHAPE, TELLTALE, TYPES
 
 
 @schemathesis.check

@@ -10,7 +10,7 @@ import asyncpg
 
 from deployments.executor.config import ExecutorConfig
 from deployments.executor.digest import digest
-from deployments.executor.failures import NOT_SQL, TOO_LARGE, as_plumbline_error
+from deployments.executor.failures import DRIVER_FAILURES, NOT_SQL, TOO_LARGE, as_plumbline_error
 from deployments.executor.formatting import column_infos
 from deployments.executor.gate import check_plan
 from deployments.executor.introspection import read_schema, read_statistics
@@ -51,7 +51,7 @@ SHORTEST_COUNT_S = 0.01
 RETRY_AFTER_S = 2.0
 # What the decoders of values raise: a date or number beyond their range, JSON nested too deeply.
 UNREADABLE_VALUES = (ValueError, ArithmeticError, RecursionError)
-FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, *UNREADABLE_VALUES)
+FAILURES = (*DRIVER_FAILURES, *UNREADABLE_VALUES)
 SET_STATEMENT_TIMEOUT = "SELECT set_config('statement_timeout', $1, true)"
 NO_COLUMNS = "The query returns no columns, so there is nothing to show. Ask for something to see."
 
@@ -113,7 +113,7 @@ class SqlExecutor:
                 pool = self._pool_of(request.caller)
                 async with self._deadline(timeout_s), pool.transaction(timeout_s) as connection:
                     return await self._trials(pool, connection, request.statements, timeout_s)
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+            except DRIVER_FAILURES as error:
                 raise as_plumbline_error(error) from error
 
     async def schema(self, refresh: bool = False, caller: Caller | None = None) -> SchemaSnapshot:
@@ -147,7 +147,7 @@ class SqlExecutor:
         try:
             async with self._accesses.reader.pool.transaction(config.statement_timeout_s) as connection:
                 return await read_statistics(connection, schema, config)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+        except DRIVER_FAILURES as error:
             raise as_plumbline_error(error) from error
 
     async def health(self) -> StageHealth:
@@ -160,7 +160,7 @@ class SqlExecutor:
                 ) as connection:
                     await connection.fetchval("SELECT 1")
             figures["round_trip_ms"] = round((time.monotonic() - started) * 1000, 3)
-        except (PlumblineError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+        except (PlumblineError, *DRIVER_FAILURES):
             return StageHealth(
                 stage=STAGE,
                 ok=False,
@@ -224,7 +224,7 @@ class SqlExecutor:
                 return await read_schema(connection, config)
         except TimeoutError as error:
             raise DatabaseUnavailable(detail="the schema was not read in time") from error
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        except DRIVER_FAILURES as error:
             raise as_plumbline_error(error) from error
 
     async def _run(self, pool: ConnectionPool, statement: ValidSql, timeout_s: float) -> ExecutionResult:
@@ -362,7 +362,7 @@ class SqlExecutor:
         meter.allow_rows(self._config.max_result_bytes)
         try:
             await self._collect(cursor, collector)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        except DRIVER_FAILURES as error:
             if meter.exceeded:
                 raise ResultTooWide from error
             raise

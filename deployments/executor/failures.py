@@ -12,6 +12,10 @@ from serve_app.errors import (
     SchemaChanged,
 )
 
+# What the driver raises where the server refuses or is away. InternalClientError: it has read that the server
+# ends the session, but not yet the end itself, and is asked for something.
+DRIVER_FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
+
 READ_ONLY = "This service only reads data, so nothing was changed. Ask a question about the data instead."
 TOO_LARGE = "The query needs more memory or space than it may use. Narrow it down, for example to one month."
 NOT_SQL = "The query is not valid SQL. Try asking it in other words."

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import asyncpg
 
 from deployments.executor.config import ExecutorConfig
-from deployments.executor.failures import as_plumbline_error, is_interruption, is_loss
+from deployments.executor.failures import DRIVER_FAILURES, as_plumbline_error, is_interruption, is_loss
 from deployments.executor.formatting import json_text
 from deployments.executor.metering import MeteredConnection, meter_of
 from deployments.executor.temporal import (
@@ -225,7 +225,7 @@ class ConnectionPool:
     async def _close(self, pool: "asyncpg.Pool[asyncpg.Record]", wait_s: float = DISCARD_TIMEOUT_S) -> None:
         try:
             await asyncio.wait_for(pool.close(), wait_s)
-        except (TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+        except DRIVER_FAILURES:
             pool.terminate()
 
     async def _give_back(self, lease: "Lease") -> None:
@@ -237,18 +237,18 @@ class ConnectionPool:
         try:
             await asyncio.wait_for(lease.transaction.rollback(), DISCARD_TIMEOUT_S)
             await lease.pool.release(lease.connection, timeout=DISCARD_TIMEOUT_S)
-        except (TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+        except DRIVER_FAILURES:
             await self._discard(lease)
 
     async def _discard(self, lease: "Lease") -> None:
         """Close the connection once the cancel request, which asyncpg sends by itself, is through."""
         try:
             await lease.connection.close(timeout=DISCARD_TIMEOUT_S)
-        except (TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        except DRIVER_FAILURES as error:
             logger.info("connection closed hard", extra={"cause": type(error).__name__})
             with contextlib.suppress(asyncpg.InterfaceError):
                 lease.connection.terminate()
-        with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+        with contextlib.suppress(*DRIVER_FAILURES):
             await lease.pool.release(lease.connection)
 
 

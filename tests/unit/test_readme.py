@@ -10,6 +10,7 @@ from serve_app import metrics
 from serve_app.evaluation.markdown import accuracy_table, failure_table
 from serve_app.evaluation.saved import load_run
 from serve_app.settings.registry import readme_table
+from tests.performance.load_with_faults.report import readme_text
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -33,6 +34,13 @@ def test_the_figures_are_the_saved_runs() -> None:
     assert tables.strip() == f"{accuracy_table(run)}\n\n{failure_table(run)}", (
         "paste the output of `plumbline eval --show tests/data/eval/house-run.json --markdown` there"
     )
+
+
+def test_the_figures_of_the_load_are_the_recorded_run() -> None:
+    found = json.loads((ROOT / "tests/performance/results/load_with_faults.json").read_text(encoding="utf-8"))
+    assert all(found["claims"].values())
+    text = README.split("<!-- load -->\n")[1].split("\n<!-- /load -->")[0]
+    assert text == readme_text(found), "paste readme_text() of that file there"
 
 
 def test_every_make_target_exists() -> None:

@@ -1,6 +1,8 @@
 """Candidates on the real server: compared under small limits, on one connection, each failing by itself."""
 
+import asyncpg
 import pytest
+from asyncpg.transaction import Transaction
 from executor_helpers import CALLER, make_request, wait_until
 
 from deployments.executor.config import ExecutorConfig
@@ -143,3 +145,51 @@ async def test_no_database_and_no_place_are_errors_of_the_whole_trial() -> None:
     nowhere._queries = 1_000
     with pytest.raises(Overloaded):
         await nowhere.trial(make_trial("SELECT 1"))
+
+
+# What the driver says of a session that the server has ended, depending on how much of that it has read.
+ENDED = (
+    asyncpg.AdminShutdownError("terminating connection due to administrator command"),
+    asyncpg.InternalClientError("cannot switch to state 15; another operation (2) is in progress"),
+    asyncpg.InterfaceError("connection is closed"),
+    ConnectionResetError(),
+)
+
+
+@pytest.mark.parametrize("ended", ENDED, ids=lambda error: type(error).__name__)
+async def test_a_session_that_ends_between_candidates_is_a_database_that_is_away(
+    sample_database: EmbeddedDatabase, monkeypatch: pytest.MonkeyPatch, ended: Exception
+) -> None:
+    executor = SqlExecutor(sample_database.dsn)
+    start = Transaction.start
+    begun: list[Transaction] = []
+
+    async def start_once(transaction: Transaction) -> None:
+        begun.append(transaction)
+        if len(begun) > 1:
+            raise ended
+        await start(transaction)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Transaction, "start", start_once)
+        with pytest.raises(DatabaseUnavailable):
+            await tried(executor, "SELECT 1 AS one", "SELECT 2 AS two")
+    (outcome, _) = await tried(executor, "SELECT 1 AS one", "SELECT 2 AS two")
+    assert ran(outcome).row_count == 1
+    await executor.close()
+
+
+@pytest.mark.parametrize("ended", ENDED, ids=lambda error: type(error).__name__)
+async def test_a_session_that_ends_after_the_last_row_costs_nothing(
+    sample_database: EmbeddedDatabase, monkeypatch: pytest.MonkeyPatch, ended: Exception
+) -> None:
+    executor = SqlExecutor(sample_database.dsn)
+
+    async def end(_: Transaction) -> None:
+        raise ended
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Transaction, "rollback", end)
+        assert (await executor.run(make_request("SELECT 1"))).rows == ((1,),)
+    assert (await executor.run(make_request("SELECT 2"))).rows == ((2,),)
+    await executor.close()

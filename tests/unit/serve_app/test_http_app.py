@@ -198,6 +198,8 @@ async def test_a_large_body_without_a_length_is_stopped_while_it_is_read(client:
     ("method", "path", "headers", "status"),
     [
         ("GET", "/nothing", {}, 404),
+        ("GET", "/health/", {}, 404),
+        ("POST", "/api/chat/", {"content-type": "application/json"}, 404),
         ("GET", "/api/chat", {}, 405),
         ("DELETE", "/health", {}, 405),
         ("POST", "/api/chat", {"content-type": "application/x-www-form-urlencoded"}, 415),
