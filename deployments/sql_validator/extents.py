@@ -37,8 +37,11 @@ _SHORT = Extent(40, 1, 40)
 # A column of a table: what the database holds is no attacker's choice.
 _NOMINAL = Extent(200, 10, 200)
 _NUMBER = Extent(_MOST_DIGITS, 1, _MOST_DIGITS)
-# Put together from rows or in a recursion.
+_ROWS = 10_000
+# Put together from rows.
 LONG = Extent(_LONG, _LONG, _MOST_DIGITS)
+# Grown in a recursion, which may double it each time: 20 rounds of nothing are more than all rows.
+_GROWN = Extent(2 * _LONG, 2 * _LONG, _MOST_DIGITS)
 
 # Taken for any exponent that is not written as a whole number.
 _EXPONENT = 100
@@ -183,11 +186,11 @@ class Extents:
         grown = _NOTHING
         for part in parts:
             if part.__class__ is pg.A_ArrayExpr or is_array_of_rows(part):
-                return LONG
+                return _GROWN
             if part.__class__ is pg.FuncCall or (part.__class__ is pg.A_Expr and part.kind == pg.AEXPR_OP):
                 name = called_name(part)
                 if name not in self._sizes.tame | self._sizes.numbers:
-                    return LONG
+                    return _GROWN
                 if name not in self._sizes.tame:
                     grown = _NUMBER
         return grown
@@ -203,9 +206,11 @@ class Extents:
         sizes = self._sizes
         if name in sizes.fixed:
             return _SHORT
-        if name in sizes.rows:
-            return LONG
         given = [self.of(argument) for argument in arguments]
+        if name in sizes.rows:
+            # Long literals make the value long with few rows.
+            one = _together(given)
+            return LONG | one._replace(characters=_ROWS * one.characters, elements=_ROWS * one.elements)
         if name in sizes.greatest:
             return _widest(given)
         if name in sizes.numbers:

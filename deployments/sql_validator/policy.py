@@ -58,6 +58,9 @@ class CallSizes(BaseModel):
     rows: frozenset[str] = Field(
         default=frozenset(), description="Put a value together from all rows, so that it has any length"
     )
+    builders: frozenset[str] = Field(
+        default=frozenset(), description="Take their arguments apart and build them anew, slowly"
+    )
     characters_by_characters: frozenset[str] = Field(
         default=frozenset(), description="Compare each character of an argument with each of another"
     )

@@ -17,6 +17,8 @@ from serve_app.contracts import Violation
 _MOST_STEPS = 40 * LONG.characters
 # Numbers are calculated with in groups of four digits.
 _DIGITS_AT_ONCE = 16
+# To read a part of JSON and to write it anew.
+_STEPS_OF_BUILDING = 10
 # Fixed-width text and numbers beyond these widths are as good as put together from rows.
 _WIDTH = 1_000
 # Fewer multiplications cannot make a number of a column long enough to matter.
@@ -78,7 +80,7 @@ def _calls(statement: ParsedStatement) -> Iterator[Node]:
 def _steps(statement: ParsedStatement, call: Node, extents: Extents) -> int:
     given = [extents.of(operand) for operand in operands(call)]
     sizes, name = statement.rights.sizes, called_name(call)
-    steps = sum(e.characters for e in given)
+    steps = sum(e.characters for e in given) * (_STEPS_OF_BUILDING if name in sizes.builders else 1)
     if name in sizes.characters_by_characters and len(given) > 1:
         steps += product([e.characters for e in given])
     if name in sizes.elements_by_elements and len(given) > 1:
