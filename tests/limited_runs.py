@@ -22,10 +22,13 @@ HANG_S = 60.0
 
 @dataclass(frozen=True)
 class Ended:
-    """``seconds`` of wall time; peaks in bytes of resident memory, shared buffers included."""
+    """``seconds`` of wall time until the answer, ``server_seconds`` until the server process was done;
+    peaks in bytes of resident memory, shared buffers included.
+    """
 
     how: str
     seconds: float
+    server_seconds: float
     server_peak_bytes: int
     client_growth_bytes: int
 
@@ -56,9 +59,14 @@ async def run_limited(dsn: str, sql: str, config: ExecutorConfig | None = None) 
         with contextlib.suppress(asyncio.CancelledError):
             await watch
         _look(backend, peaks)
-        return Ended(how, seconds, peaks["server"], peaks["client"] - own_before)
     finally:
         await executor.close()
+    # Its connection is closed, so the process ends as soon as it looks up from the statement.
+    async with asyncio.timeout(HANG_S):
+        while resident_bytes(str(backend), "VmRSS"):  # noqa: ASYNC110 - another program's process
+            await asyncio.sleep(POLL_S)
+    server_seconds = time.monotonic() - started
+    return Ended(how, seconds, server_seconds, peaks["server"], peaks["client"] - own_before)
 
 
 async def _outcome(executor: SqlExecutor, sql: str) -> str:

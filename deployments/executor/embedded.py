@@ -65,7 +65,7 @@ class EmbeddedPostgresConfig(BaseModel):
         description="TCP port on the loopback interface; none picks a free one",
     )
     memory_limit_bytes: int = Field(
-        default=700_000 * 1024,
+        default=600_000 * 1024,
         ge=400_000 * 1024,
         description="Address space of each server process; ends memory bombs that no server setting bounds",
     )

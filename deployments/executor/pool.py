@@ -66,6 +66,7 @@ class ConnectionPool:
         self._opening = asyncio.Lock()
         self._background: set[asyncio.Task[None]] = set()
         self._retired: set[PooledConnection] = set()
+        self._unstopped = 0
 
     @contextlib.asynccontextmanager
     async def transaction(self, timeout_s: float) -> AsyncIterator[PooledConnection]:
@@ -115,9 +116,12 @@ class ConnectionPool:
             self._drop(self._pool)
 
     def figures(self) -> dict[str, int]:
-        if self._pool is None:
-            return {"connections": 0, "idle_connections": 0}
-        return {"connections": self._pool.get_size(), "idle_connections": self._pool.get_idle_size()}
+        pool = self._pool
+        return {
+            "connections": pool.get_size() if pool else 0,
+            "idle_connections": pool.get_idle_size() if pool else 0,
+            "unstopped_statements": self._unstopped,
+        }
 
     async def _begin(self, timeout_s: float) -> "Lease":
         """Begin a transaction; a connection found dead is replaced once, since nothing ran on it yet."""
@@ -164,7 +168,7 @@ class ConnectionPool:
             if isinstance(failure, Overloaded):
                 raise failure from error
             raise DatabaseUnavailable(detail=f"{type(error).__name__}: {error}") from error
-        return Lease(pool, connection, connection.transaction(readonly=True))
+        return Lease(pool, connection, connection.transaction(readonly=True), connection.get_server_pid())
 
     async def _set_limits(self, connection: PooledConnection, timeout_s: float) -> None:
         """Set every limit for this transaction alone, so that it also works behind a transaction pooler."""
@@ -245,11 +249,21 @@ class ConnectionPool:
         try:
             await lease.connection.close(timeout=DISCARD_TIMEOUT_S)
         except DRIVER_FAILURES as error:
+            if isinstance(error, TimeoutError):
+                self._tell_unstopped(lease.backend_pid)
             logger.info("connection closed hard", extra={"cause": type(error).__name__})
             with contextlib.suppress(asyncpg.InterfaceError):
                 lease.connection.terminate()
         with contextlib.suppress(*DRIVER_FAILURES):
             await lease.pool.release(lease.connection)
+
+    def _tell_unstopped(self, backend_pid: int) -> None:
+        """Some of PostgreSQL's functions never look for a cancellation; only its operator can end them."""
+        self._unstopped += 1
+        logger.error(
+            "the database did not stop a cancelled statement; its process may go on and use a processor",
+            extra={"backend_pid": backend_pid, "waited_s": DISCARD_TIMEOUT_S},
+        )
 
 
 @dataclass(frozen=True)
@@ -259,6 +273,7 @@ class Lease:
     pool: "asyncpg.Pool[asyncpg.Record]"
     connection: PooledConnection
     transaction: "asyncpg.transaction.Transaction"
+    backend_pid: int
 
 
 def milliseconds(seconds: float) -> str:

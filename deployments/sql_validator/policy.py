@@ -36,6 +36,53 @@ class UnknownPolicy(LookupError):
         super().__init__(f"no policy is named {name!r}; there are: {', '.join(known) or 'none'}")
 
 
+class CallSizes(BaseModel):
+    """How long the values are that functions and operators make, and which of them work more than once
+    through an argument. What is in no list makes a value as long as its arguments together.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    fixed: frozenset[str] = Field(
+        default=frozenset(), description="Make short values of any arguments, such as dates and truth values"
+    )
+    numbers: frozenset[str] = Field(
+        default=frozenset(), description="Make numbers with about as many digits as their arguments"
+    )
+    greatest: frozenset[str] = Field(
+        default=frozenset(), description="Make values about as long as the longest argument at most"
+    )
+    products: frozenset[str] = Field(
+        default=frozenset(), description="Make values as long as the product of their two longest arguments"
+    )
+    rows: frozenset[str] = Field(
+        default=frozenset(), description="Put a value together from all rows, so that it has any length"
+    )
+    builders: frozenset[str] = Field(
+        default=frozenset(), description="Take their arguments apart and build them anew, slowly"
+    )
+    characters_by_characters: frozenset[str] = Field(
+        default=frozenset(), description="Compare each character of an argument with each of another"
+    )
+    elements_by_elements: frozenset[str] = Field(
+        default=frozenset(), description="Compare each element of an argument with each of another"
+    )
+    digits_by_digits: frozenset[str] = Field(
+        default=frozenset(), description="Calculate with each digit of an argument and each of another"
+    )
+
+    @property
+    def tame(self) -> frozenset[str]:
+        """Names that make nothing longer than what is there already."""
+        return self.fixed | self.greatest | (self.numbers - self.digits_by_digits)
+
+    def over(self, parent: "CallSizes") -> "CallSizes":
+        """These lists, each joined with the parent's."""
+        return CallSizes(
+            **{name: getattr(parent, name) | getattr(self, name) for name in CallSizes.model_fields}
+        )
+
+
 class Policy(BaseModel):
     """One policy file."""
 
@@ -69,6 +116,9 @@ class Policy(BaseModel):
     )
     operators: tuple[str, ...] = ()
     collations: tuple[str, ...] = ()
+    sizes: CallSizes = Field(
+        default=CallSizes(), description="What functions and operators make of long values"
+    )
     row_cap: int | None = Field(default=None, ge=1, description="Lower LIMIT than the validator's own")
 
     def over(self, parent: "Policy") -> "Policy":
@@ -88,6 +138,7 @@ class Policy(BaseModel):
             types=parent.types + self.types,
             operators=parent.operators + self.operators,
             collations=parent.collations + self.collations,
+            sizes=self.sizes.over(parent.sizes),
             row_cap=parent.row_cap if self.row_cap is None else self.row_cap,
         )
 
@@ -122,6 +173,7 @@ class Rights:
     enum_types: frozenset[str]
     operators: frozenset[str]
     collations: frozenset[str]
+    sizes: CallSizes
     overloaded: frozenset[str]
     row_cap: int | None
 
@@ -250,6 +302,7 @@ def _apply(name: str, policy: Policy, schema: SchemaSnapshot | None) -> Rights:
         enum_types=_enum_types(schema),
         operators=frozenset(policy.operators),
         collations=frozenset(policy.collations),
+        sizes=policy.sizes,
         overloaded=frozenset(schema.overloaded if schema else ()),
         row_cap=policy.row_cap,
     )

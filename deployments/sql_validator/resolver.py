@@ -22,6 +22,7 @@ from deployments.sql_validator.scopes import (
     item_of,
     renamed,
     table_relation,
+    united,
 )
 from deployments.sql_validator.tree import table_function
 from serve_app.contracts import Violation
@@ -37,12 +38,18 @@ class TooManyColumns(Exception):
 
 
 class Resolver:
-    """One pass over one statement; ``violations`` and ``tables`` are its results."""
+    """One pass over one statement; ``violations`` and ``tables`` are its results.
+
+    ``meanings``: the columns that each reference may stand for, ``outputs``: the columns of each subquery of
+    an expression, both by the identity of the message, which the statement keeps.
+    """
 
     def __init__(self, statement: ParsedStatement) -> None:
         self._rights = statement.rights
         self._report = NameReports(statement)
         self.tables: set[str] = set()
+        self.meanings: dict[int, list[Column]] = {}
+        self.outputs: dict[int, tuple[Column, ...]] = {}
 
     @property
     def violations(self) -> list[Violation]:
@@ -105,7 +112,9 @@ class Resolver:
         if not recursive or query.op != pg.SETOP_UNION:
             return renamed(self._select(query, outer, ctes), names)
         ctes = self._with(query, outer, ctes)
-        first = renamed(self._select(query.larg, outer, ctes), names)
+        first = tuple(
+            c._replace(recursion=query) for c in renamed(self._select(query.larg, outer, ctes), names)
+        )
         inner = {node.common_table_expr.ctename for node in query.with_clause.ctes}
         again = ctes if cte.ctename in inner else Ctes(ctes, {cte.ctename: first})
         self._select(query.rarg, outer, again)
@@ -113,8 +122,8 @@ class Resolver:
         return first
 
     def _set_operation(self, select: Node, outer: Scope, ctes: Ctes) -> tuple[Column, ...]:
-        outputs = self._select(select.larg, outer, ctes)
-        self._select(select.rarg, outer, ctes)
+        left = self._select(select.larg, outer, ctes)
+        outputs = united(left, self._select(select.rarg, outer, ctes))
         self._order_and_limit(select, Scope(outer, (FromItem(columns=outputs),)), ctes, outputs)
         return outputs
 
@@ -122,8 +131,8 @@ class Resolver:
         scope = Scope(outer)
         for row in select.values_lists:
             self._expression(row, scope, ctes)
-        width = len(select.values_lists[0].list.items)
-        outputs = tuple(Column(f"column{place}") for place in range(1, width + 1))
+        rows = zip(*(row.list.items for row in select.values_lists), strict=False)
+        outputs = tuple(Column(f"column{place}", origins=values) for place, values in enumerate(rows, 1))
         self._order_and_limit(select, Scope(outer, (FromItem(columns=outputs),)), ctes, outputs)
         return outputs
 
@@ -176,7 +185,10 @@ class Resolver:
         claimed = alias if width == 1 else name
         # A function of composite values has other columns than its alias; then the server looks outwards.
         denied = not own and any(c.denied for c in around.bare(claimed))
-        columns = tuple(Column(c) for c in own) or (Column(claimed, denied=denied),) * width
+        columns = (
+            tuple(Column(c, origins=(call,)) for c in own)
+            or (Column(claimed, denied=denied, origins=(call,)),) * width
+        )
         if node.ordinality:
             columns += (Column("ordinality"),)
         columns = renamed(columns, strings(node.alias.colnames))
@@ -192,7 +204,8 @@ class Resolver:
             for side in (left, right):
                 self._report.check(side.matches(name), (name,), Scope(None, (side,)), None)
         rest = tuple(c for c in left.columns + right.columns if c.name not in merged)
-        columns = tuple(Column(name) for name in merged) + rest
+        both = [(*left.matches(name), *right.matches(name)) for name in merged]
+        columns = tuple(Column(name, origins=sides) for name, sides in zip(merged, both, strict=True)) + rest
         return FromItem(left.relations + right.relations, columns)
 
     # select list and clauses that know its names
@@ -205,7 +218,7 @@ class Resolver:
                 outputs += self._star(target.val.column_ref, scope)
             else:
                 self._expression(target.val, scope, ctes)
-                outputs.append(Column(target.name or output_name(target.val)))
+                outputs.append(Column(target.name or output_name(target.val), origins=(target.val,)))
             if len(outputs) > MAX_COLUMNS:
                 raise TooManyColumns
         return tuple(outputs)
@@ -218,7 +231,7 @@ class Resolver:
             relation = self._report.relation(qualifier, scope, reference.location)
             columns = list(relation.columns) if relation else []
         self._report.denied_star(columns, reference.location)
-        return [Column(c.name) for c in columns]
+        return [Column(c.name, origins=(c,)) for c in columns]
 
     def _group(self, item: Node, scope: Scope, ctes: Ctes, outputs: tuple[Column, ...]) -> None:
         """GROUP BY prefers columns of FROM, then names of the select list."""
@@ -248,7 +261,7 @@ class Resolver:
             message = pending.pop()
             kind = message.__class__
             if kind is pg.SelectStmt:
-                self._select(message, scope, ctes)
+                self.outputs[id(message)] = self._select(message, scope, ctes)
             elif kind is pg.ColumnRef:
                 self._column(message, scope)
             elif kind not in _NAMELESS:
@@ -266,12 +279,15 @@ class Resolver:
             if relation is None or relation.unknown:
                 return
             found = relation.matches(names[-1])
+        self.meanings[id(reference)] = found
         self._report.check(found, names, scope, reference.location)
 
     def _function_value(self, name: str, scope: Scope) -> list[Column]:
         """The alias of a function in FROM stands for its value, where no column has that name."""
         relations = scope.relations(name)
-        return [Column(name)] if len(relations) == 1 and relations[0].scalar else []
+        if len(relations) != 1 or not relations[0].scalar:
+            return []
+        return [Column(name, origins=relations[0].columns)]
 
 
 def _is_star(value: Node) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from deployments.sql_validator.grammar import Node
 from deployments.sql_validator.policy import TableRights
 
 # PostgreSQL's own bound of a select list; it stops stars over doubling CTEs from growing without end.
@@ -13,12 +14,16 @@ MAX_COLUMNS = 1_664
 class Column(NamedTuple):
     """A column of a FROM item. ``table`` is set for columns of tables, ``denied`` if the policy withholds it.
 
-    ``name`` is None where PostgreSQL makes up a name that nobody should rely on.
+    ``name`` is None where PostgreSQL makes up a name that nobody should rely on. ``origins``: the expressions
+    and columns whose values it has, none for a table's own; ``recursion``: the query of the recursive CTE
+    that it is a column of.
     """
 
     name: str | None
     table: str | None = None
     denied: bool = False
+    origins: "tuple[Node | Column, ...]" = ()
+    recursion: Node | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,4 +149,9 @@ def table_relation(rights: TableRights, alias: str, qualified: str | None) -> Re
 
 def renamed(columns: tuple[Column, ...], names: tuple[str, ...]) -> tuple[Column, ...]:
     """Columns under the names of an alias list, which may be shorter."""
-    return tuple(Column(names[i]) if i < len(names) else c for i, c in enumerate(columns))
+    return tuple(Column(names[i], origins=(c,)) if i < len(names) else c for i, c in enumerate(columns))
+
+
+def united(left: tuple[Column, ...], right: tuple[Column, ...]) -> tuple[Column, ...]:
+    """Columns of a set operation: the names of the left side, the values of both."""
+    return tuple(Column(c.name, origins=(c, *right[i : i + 1])) for i, c in enumerate(left))

@@ -22,7 +22,14 @@ from deployments.sql_validator.grammar import (
 )
 from deployments.sql_validator.policy import POLICIES_FOLDER, Policies, Rights, UnknownPolicy
 from deployments.sql_validator.row_cap import apply_row_cap
-from deployments.sql_validator.rules import AGREEMENT_RULES, NAME_RULES, TEXT_RULES, TOKEN_RULES, TREE_RULES
+from deployments.sql_validator.rules import (
+    AGREEMENT_RULES,
+    NAME_RULES,
+    TEXT_RULES,
+    TOKEN_RULES,
+    TREE_RULES,
+    WORK_RULES,
+)
 from deployments.sql_validator.rules.base import (
     TOO_COMPLEX,
     UNREADABLE,
@@ -92,7 +99,7 @@ class Validator:
             _stop_on(token_rule(text))
         tree, _ = parse(source)
         statement = self._read(source, tree, rights)
-        for rules in (TREE_RULES, NAME_RULES, AGREEMENT_RULES):
+        for rules in (TREE_RULES, NAME_RULES, WORK_RULES, AGREEMENT_RULES):
             _stop_on(_apply(rules, statement))
         tables = _tables(statement)
         cap = min(rights.row_cap or self.config.row_cap, self.config.row_cap)

@@ -13,6 +13,7 @@ from deployments.sql_validator.rules.second_reader import AGREEMENT_RULES
 from deployments.sql_validator.rules.size import SIZE_RULES
 from deployments.sql_validator.rules.text import TEXT_RULES
 from deployments.sql_validator.rules.tokens import TOKEN_RULES
+from deployments.sql_validator.rules.work import WORK_RULES
 
 TREE_RULES: tuple[TreeRule, ...] = ALLOWED_RULES + OVERLOAD_RULES + SIZE_RULES
 RULES: tuple[tuple[TextRule, ...] | tuple[TokenRule, ...] | tuple[TreeRule, ...], ...] = (
@@ -20,7 +21,8 @@ RULES: tuple[tuple[TextRule, ...] | tuple[TokenRule, ...] | tuple[TreeRule, ...]
     TOKEN_RULES,
     TREE_RULES,
     NAME_RULES,
+    WORK_RULES,
     AGREEMENT_RULES,
 )
 
-__all__ = ["AGREEMENT_RULES", "NAME_RULES", "RULES", "TEXT_RULES", "TOKEN_RULES", "TREE_RULES"]
+__all__ = ["AGREEMENT_RULES", "NAME_RULES", "RULES", "TEXT_RULES", "TOKEN_RULES", "TREE_RULES", "WORK_RULES"]

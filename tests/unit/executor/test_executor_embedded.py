@@ -281,7 +281,7 @@ def test_its_processes_are_unprivileged_and_bounded_in_memory(server_facts: tupl
         assert "0" not in ids["Uid:"]
         limits = Path(f"/proc/{pid}/limits").read_text().splitlines()
         (space,) = (line.split() for line in limits if line.startswith("Max address space"))
-        assert space[3:5] == [str(700_000 * 1024)] * 2
+        assert space[3:5] == [str(600_000 * 1024)] * 2
 
 
 def test_a_start_changes_no_permissions_but_of_its_own_folders(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 from executor_helpers import make_request, wait_until
 
+from deployments.executor import pool
 from deployments.executor.config import ExecutorConfig
 from deployments.executor.embedded import EmbeddedDatabase
 from deployments.executor.executor import SqlExecutor
@@ -437,7 +438,7 @@ async def test_a_server_without_free_connections_ends_no_running_statement(
         return figures["connections"] > figures["idle_connections"]
 
     await wait_until(is_running)
-    pool = await executor._accesses.reader.pool._current()
+    before = await executor._accesses.reader.pool._current()
 
     async def refuse(*_: object, **__: object) -> None:
         raise asyncpg.TooManyConnectionsError("sorry, too many clients already")
@@ -446,7 +447,7 @@ async def test_a_server_without_free_connections_ends_no_running_statement(
         patch.setattr(asyncpg.pool.Pool, "acquire", refuse)
         with pytest.raises(Overloaded):
             await executor.run(make_request("SELECT 1"))
-    assert await executor._accesses.reader.pool._current() is pool
+    assert await executor._accesses.reader.pool._current() is before
     assert (await running).rows[0][1] == 1
     await executor.close()
 
@@ -459,3 +460,26 @@ async def test_health_answers_while_all_connections_are_busy(sample_database: Em
     await executor.close()
     assert health.ok
     assert "plumbline_reader" not in health.model_dump_json()
+
+
+async def test_a_statement_that_the_server_does_not_stop_is_told(
+    sample_database: EmbeddedDatabase, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(pool, "DISCARD_TIMEOUT_S", 0.2)
+    executor = SqlExecutor(sample_database.dsn, ExecutorConfig(statement_timeout_s=0.2))
+    # Quadratic in the length, without a look at interrupts; some seconds of it, then it ends by itself.
+    endless = (
+        "SELECT strpos(repeat('a', n), 'b' || repeat('a', n / 2)) "
+        "FROM (SELECT 240000 + id * 0 AS n FROM projects LIMIT 1) q"
+    )
+    with pytest.raises(ExecutionTimeout):
+        await executor.run(make_request(endless))
+
+    async def told() -> bool:
+        return (await executor.health()).figures["unstopped_statements"] == 1
+
+    await wait_until(told)
+    await executor.close()
+    (record,) = (r for r in caplog.records if r.name == "plumbline.executor" and r.levelname == "ERROR")
+    assert "did not stop" in record.message
+    assert record.__dict__["backend_pid"] > 0
