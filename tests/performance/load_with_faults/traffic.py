@@ -23,7 +23,7 @@ from tests.performance.load_with_faults.rude import (
 ANSWERED: Final = frozenset({"answer"})
 # Statements too large for a body, or for the validator, are refused before they are parsed.
 REJECTED: Final = frozenset({"validation_failed", "invalid_request"})
-# Statements that only the limits end, that on rows among them.
+# Statements that nothing but the limits ends, that on rows among them.
 ENDED: Final = frozenset({"answer", "execution_timeout", "execution_failed"})
 OK: Final = frozenset({"ok"})
 # A refused turn is asked again so often, after as long as the server says but no longer than this.
@@ -140,12 +140,10 @@ class Visitor:
             self._wrong("attack", seen, sql)
 
     async def heavy_statement(self) -> None:
-        """Work without end, which the limits must end."""
+        """A harmless read that the limits end, unless it gets done before."""
         if self._material.heavy:
             sql = self._rng.choice(self._material.heavy)
-            seen = await self._client.post("sql_run", "heavy statement", ENDED, sql=sql)
-            if seen.status == 200 and not (seen.body() or {})["data"]["truncated"]:
-                self._wrong("heavy statement", seen, sql)
+            await self._client.post("sql_run", "heavy statement", ENDED, sql=sql)
 
     async def praise(self) -> None:
         """A question, and a word on its answer."""

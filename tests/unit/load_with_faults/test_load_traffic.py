@@ -159,5 +159,6 @@ async def test_a_burst_is_more_than_is_admitted_and_explains_overload() -> None:
 def test_attacks_are_those_that_the_validator_rejects_however_the_api_reads_them() -> None:
     attacks, heavy = _attacks()
     assert len(attacks) > 600
-    assert 6 <= len(heavy) < 60
+    assert heavy
+    assert not set(heavy) & set(attacks)
     assert "SELECT id\x1aFROM projects" not in attacks
