@@ -20,6 +20,7 @@ class SchemaCache:
         self._ttl_s = ttl_s
         self._clock = clock
         self._reading = asyncio.Lock()
+        self._task: asyncio.Task[None] | None = None
         self._snapshot: SchemaSnapshot | None = None
         self._failure: Exception | None = None
         # When the reading of the current snapshot began: changes before that instant are in it.
@@ -37,25 +38,32 @@ class SchemaCache:
         """
         begun_before = self._reads_begun
         async with self._reading:
-            if self._snapshot is not None:
-                asked_before = self._snapshot_read > begun_before
-                if asked_before or (not refresh and self.is_fresh()):
-                    return self._snapshot
-            # Else those who wait for a database that is silent would each wait for it in turn.
-            if self._failure is not None and self._failed_read > begun_before:
-                raise self._failure
-            self._reads_begun += 1
-            self._is_expired = False
-            started = self._clock()
-            try:
-                snapshot = await self._read()
-            except Exception as error:
-                self._failure, self._failed_read = error, self._reads_begun
-                self._is_expired = True
-                raise
-            self._snapshot, self._read_at, self._snapshot_read = snapshot, started, self._reads_begun
+            while True:
+                if self._snapshot is not None:
+                    asked_before = self._snapshot_read > begun_before
+                    if asked_before or (not refresh and self.is_fresh()):
+                        return self._snapshot
+                # Else those who wait for a database that is silent would each wait for it in turn.
+                if self._failure is not None and self._failed_read > begun_before:
+                    raise self._failure
+                if self._task is None or self._task.done():
+                    self._reads_begun += 1
+                    self._task = asyncio.create_task(self._load(self._reads_begun))
+                # A reading outlives whoever waits for it: one that takes longer than anybody waits is
+                # there for the next.
+                await asyncio.wait({self._task})
+
+    async def _load(self, number: int) -> None:
+        self._is_expired = False
+        started = self._clock()
+        try:
+            snapshot = await self._read()
+        except Exception as error:
+            self._failure, self._failed_read = error, number
+            self._is_expired = True
+        else:
+            self._snapshot, self._read_at, self._snapshot_read = snapshot, started, number
             self._failure = None
-            return snapshot
 
     @property
     def last(self) -> SchemaSnapshot | None:

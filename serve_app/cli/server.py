@@ -8,6 +8,7 @@ holds open: first Serve (requests in flight finish), then Ray.
 """
 
 import os
+import re
 import secrets
 import signal
 import sys
@@ -32,6 +33,8 @@ POLL_S = 0.5
 WATCH_S = 2.0
 # A controller that is busy for a moment, or starts again, is not gone.
 MOST_FAILED_LOOKS = 8
+# How a traceback begins the line of one of our errors: its class, then its type.
+ERROR_NAME = re.compile(r"^serve_app\.errors\.\w+: (?:[a-z_]+: )?")
 # Without one of them Ray answers for a while, and then no more.
 RAY_PROCESSES = frozenset({"gcs_server", "raylet"})
 
@@ -210,7 +213,7 @@ def _reason(application: Any) -> str:
 
 def _last_line(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else "no reason was given"
+    return ERROR_NAME.sub("", lines[-1]) if lines else "no reason was given"
 
 
 def main(arguments: list[str]) -> None:

@@ -62,11 +62,28 @@ async def test_a_failed_reading_is_told_and_tried_again() -> None:
     assert cache.age_s() is not None
 
 
-async def test_a_cancelled_reader_does_not_stop_the_others() -> None:
+async def test_a_reading_outlives_its_reader() -> None:
+    """Else one that takes longer than anybody waits would begin anew with every question."""
     source = Source()
     cache = SchemaCache(source.read, ttl_s=60.0)
     first, second = (asyncio.create_task(cache.get()) for _ in range(2))
     await asyncio.sleep(0)
     first.cancel()
+    await asyncio.wait({first})
     source.release.set()
-    assert (await second).fingerprint == "2"
+    assert (await second).fingerprint == "1"
+    assert first.cancelled()
+    assert (await cache.get()).fingerprint == "1"
+
+
+async def test_a_refresh_waits_for_a_reading_that_was_left_and_reads_again() -> None:
+    source = Source()
+    cache = SchemaCache(source.read, ttl_s=60.0)
+    left = asyncio.create_task(cache.get())
+    await asyncio.sleep(0)
+    left.cancel()
+    await asyncio.wait({left})
+    refresh = asyncio.create_task(cache.get(refresh=True))
+    await asyncio.sleep(0)
+    source.release.set()
+    assert (await refresh).fingerprint == "2"
