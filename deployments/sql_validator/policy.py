@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -71,7 +72,7 @@ class CallSizes(BaseModel):
         default=frozenset(), description="Calculate with each digit of an argument and each of another"
     )
 
-    @property
+    @cached_property
     def tame(self) -> frozenset[str]:
         """Names that make nothing longer than what is there already."""
         return self.fixed | self.greatest | (self.numbers - self.digits_by_digits)

@@ -35,6 +35,7 @@ from deployments.sql_validator.rules.base import (
     UNREADABLE,
     UNSAFE,
     ParsedStatement,
+    TokenText,
     TreeRule,
     violation,
 )
@@ -99,13 +100,13 @@ class Validator:
             _stop_on(token_rule(text))
         tree, _ = parse(source)
         statement = self._read(source, tree, rights)
-        for rules in (TREE_RULES, NAME_RULES, WORK_RULES, AGREEMENT_RULES):
+        for rules in (TREE_RULES, NAME_RULES, WORK_RULES):
             _stop_on(_apply(rules, statement))
         tables = _tables(statement)
         cap = min(rights.row_cap or self.config.row_cap, self.config.row_cap)
         applied = apply_row_cap(tree, cap)
         return ValidSql(
-            sql=self._written(tree, statement),
+            sql=self._written(tree, text, statement),
             tables=tables,
             row_cap=cap,
             cap_applied=applied,
@@ -121,8 +122,10 @@ class Validator:
         _stop_on(violations)
         return ParsedStatement(source, select, kinds, names_in(kinds), rights, self.config)
 
-    def _written(self, tree: Node, statement: ParsedStatement) -> str:
+    def _written(self, tree: Node, given: TokenText, statement: ParsedStatement) -> str:
         """The text of a checked tree, proven to read as that tree again, and to both readers alike.
+
+        The second reader is asked about the text that came in too, unless the words of the two are the same.
 
         Raises:
             GrammarError: it reads as another tree.
@@ -131,11 +134,29 @@ class Validator:
         data = tree.SerializeToString()
         source = Source(regenerate(data))
         text = token_text(source, self.config)
-        found = [found for rule in TOKEN_RULES for found in rule(text)]
-        if not found and not same_tree(data, serialized(source)):
+        is_other = not _has_words_of(text, given)
+        if is_other:
+            _stop_on(_apply(AGREEMENT_RULES, statement))
+            _stop_on([_of_the_written(found) for rule in TOKEN_RULES for found in rule(text)])
+        if not same_tree(data, serialized(source)):
             raise GrammarError("the statement cannot be written down again exactly; write it more plainly")
-        _stop_on([_of_the_written(v) for v in found or same_names(source.sql, statement.names)])
+        different = same_names(source.sql, statement.names)
+        _stop_on([_of_the_written(found) for found in different] if is_other else different)
         return source.sql
+
+
+def _has_words_of(written: TokenText, given: TokenText) -> bool:
+    """Whether a text has the words of another, which has no comments, and at most a row cap after them.
+
+    Then whatever holds for the words of the one holds for those of the other.
+    """
+    words = [token.word for token in given.tokens]
+    if words[-1] == ";":
+        words.pop()
+    rest = [token.word for token in written.code[len(words) :]]
+    return (not rest or (rest[0] == "limit" and len(rest) == 2)) and [
+        token.word for token in written.code[: len(words)]
+    ] == words
 
 
 def _apply(rules: tuple[TreeRule, ...], statement: ParsedStatement) -> list[Violation]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlglot.dialects.postgres import Postgres
 
 from deployments.sql_validator.config import ValidatorConfig
 from deployments.sql_validator.policy import Policies, Policy
@@ -117,12 +118,45 @@ def test_an_unknown_policy_refuses() -> None:
     assert rejected("SELECT 1", "nosuch").first.rule == "policy"
 
 
-def test_a_fault_of_a_rule_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "rules", ["TEXT_RULES", "TOKEN_RULES", "TREE_RULES", "NAME_RULES", "WORK_RULES", "AGREEMENT_RULES"]
+)
+def test_a_fault_of_a_rule_refuses(monkeypatch: pytest.MonkeyPatch, rules: str) -> None:
     def broken(*_: object) -> list[object]:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("deployments.sql_validator.validator.AGREEMENT_RULES", (broken,))
-    assert rejected("SELECT 1").first.rule == "internal"
+    monkeypatch.setattr(f"deployments.sql_validator.validator.{rules}", (broken,))
+    assert rejected("SELECT 1 -- one").first.rule == "internal"
+
+
+@pytest.mark.parametrize(
+    ("sql", "read"),
+    [
+        ("select Name from projects", ["SELECT name FROM projects LIMIT 10001"]),
+        ("SELECT name FROM projects LIMIT 5;", ["SELECT name FROM projects LIMIT 5"]),
+        (
+            "SELECT name FROM projects -- all",
+            ["SELECT name FROM projects -- all", "SELECT name FROM projects LIMIT 10001"],
+        ),
+        (
+            "SELECT CAST(id AS text) FROM projects LIMIT 5",
+            ["SELECT CAST(id AS text) FROM projects LIMIT 5", "SELECT id::text FROM projects LIMIT 5"],
+        ),
+    ],
+)
+def test_the_second_reader_reads_what_runs_and_what_came_in_where_their_words_differ(
+    monkeypatch: pytest.MonkeyPatch, sql: str, read: list[str]
+) -> None:
+    texts: list[str] = []
+    plain = Postgres.parse
+
+    def noting(dialect: Postgres, text: str, **options: Any) -> Any:
+        texts.append(text)
+        return plain(dialect, text, **options)
+
+    monkeypatch.setattr(Postgres, "parse", noting)
+    assert isinstance(validator().validate(sql, "default"), ValidSql)
+    assert texts == read
 
 
 @pytest.mark.parametrize("fault", [RecursionError, MemoryError])
