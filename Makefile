@@ -38,7 +38,7 @@ down: $(STAMP) ## Stop what `make up` started
 
 test: $(STAMP) ## All tests: units, properties, the real Serve graph and database (ARGS="..." for pytest)
 	@echo "==> Running the tests"
-	@$(PY) -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder -m "not performance and not gpu" $(ARGS)
+	@$(PY) -m pytest -n $(WORKERS) --no-loadscope-reorder -m "not performance and not gpu" $(ARGS)
 
 faults: $(STAMP) ## The tests that kill, freeze and starve parts of a running system
 	@echo "==> Running the tests of faults"
@@ -55,7 +55,7 @@ check: $(STAMP) ## ruff, ruff format, mypy --strict, audit of packages, scan for
 	@echo "==> Secrets in the repository (false finds: .secrets.baseline)"
 	@git ls-files -z | xargs -0 $(VENV)/bin/detect-secrets-hook --baseline .secrets.baseline
 	@echo "==> Unit tests"
-	@$(PY) -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder tests/unit $(ARGS)
+	@$(PY) -m pytest -n $(WORKERS) --no-loadscope-reorder tests/unit $(ARGS)
 
 bench: $(STAMP) ## Benchmarks of this machine: validator, limits, generator, questions over HTTP
 	@echo "==> Running the benchmarks"

@@ -66,6 +66,8 @@ def graph(sample_database: EmbeddedDatabase) -> Iterator[Graph]:
         num_cpus=16,
         object_store_memory=OBJECT_STORE_BYTES,
         include_dashboard=False,
+        # The file of logs has them, and nothing captures them in a worker of the tests.
+        log_to_driver=False,
         _temp_dir=str(folder / "ray"),
     )
     try:
