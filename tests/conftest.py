@@ -29,5 +29,5 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 def group_of(nodeid: str) -> str:
-    """What one worker runs: the tests of a file, which share what is made for them once, or of an instance."""
+    """What one worker runs: a file, whose tests share what is made once, or all tests of an instance."""
     return INSTANCE if nodeid.startswith(OF_A_RUNNING_INSTANCE) else nodeid.partition("::")[0]
