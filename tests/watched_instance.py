@@ -20,7 +20,7 @@ import psutil
 import yaml
 
 from deployments.executor.embedded import EmbeddedDatabase, EmbeddedPostgres
-from serve_app.cli.supervisor import LOOPBACK_ONLY
+from serve_app.cli.server import LOOPBACK_ONLY
 from tests.cli_support import Operator, fresh_operator
 from tests.endpoint import DONE, MODEL, FakeEndpoint, chunk, saying, serving
 from tests.postgres_fixture import make_state_folder

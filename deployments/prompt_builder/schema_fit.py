@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-import sqlglot
 from sqlglot import exp
 
 from deployments.prompt_builder.retrieval import Example
 from serve_app.contracts import SchemaSnapshot
+from serve_app.sql_tree import sql_tree
 
 
 class Footprint(NamedTuple):
@@ -42,9 +42,8 @@ def fitting_examples(
 @lru_cache(maxsize=2048)
 def footprint(sql: str) -> Footprint | None:
     """What a statement reads; None if it does not parse."""
-    try:
-        tree = sqlglot.parse_one(sql, read="postgres")
-    except sqlglot.errors.ParseError:
+    tree = sql_tree(sql)
+    if tree is None:
         return None
     own_tables = {cte.alias for cte in tree.find_all(exp.CTE)}
     own_columns = {alias.alias for alias in tree.find_all(exp.Alias)}
@@ -86,9 +85,8 @@ _COMPARISONS = (exp.EQ, exp.NEQ, exp.In, exp.Like, exp.ILike, exp.RegexpLike, ex
 @lru_cache(maxsize=2048)
 def compared_texts(sql: str) -> tuple[tuple[str, str], ...]:
     """(column, text) for every text constant that a statement compares a column with."""
-    try:
-        tree = sqlglot.parse_one(sql, read="postgres")
-    except sqlglot.errors.ParseError:
+    tree = sql_tree(sql)
+    if tree is None:
         return ()
     found: list[tuple[str, str]] = []
     for comparison in tree.find_all(*_COMPARISONS):

@@ -19,10 +19,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
-from sqlglot import exp, parse_one
-from sqlglot.errors import SqlglotError
+from sqlglot import exp
 
 from serve_app.evaluation.scoring import without_display_cap
+from serve_app.sql_tree import sql_tree
 
 Difference = Literal[
     "value_linking",
@@ -108,10 +108,7 @@ def _shape(one: Facets) -> tuple[object, ...]:
 
 def facets(sql: str) -> Facets | None:
     """The facets of a statement; None if it cannot be parsed as one query."""
-    try:
-        tree = parse_one(without_display_cap(sql), read="postgres")
-    except SqlglotError:
-        return None
+    tree = sql_tree(without_display_cap(sql))
     if not isinstance(tree, exp.Query):
         return None
     conditions = list(_conditions(tree))

@@ -6,6 +6,8 @@ from deployments.prompt_builder.drafting.hints import DraftingHints
 from deployments.prompt_builder.synthesis.realizer.lexicon import plural_of
 
 _PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[^\W\d_A-Z]+|\d+")
+# What a name of blanks is called.
+NAMELESS = "unnamed"
 # Endings that say "date" and not what happened: due_on, created_at, billing_date.
 DATE_ENDINGS = frozenset({"on", "at", "date", "time", "timestamp", "datetime", "day"})
 
@@ -13,7 +15,7 @@ DATE_ENDINGS = frozenset({"on", "at", "date", "time", "timestamp", "datetime", "
 def words_of(name: str, hints: DraftingHints) -> tuple[str, ...]:
     """The lower-case words of a snake_case, camelCase or spaced name, abbreviations written out."""
     parts = [part.lower() for part in _PARTS.findall(name)] or [name.lower()]
-    return tuple(" ".join(hints.abbreviations.get(part, part) for part in parts).split()) or (name,)
+    return tuple(" ".join(hints.abbreviations.get(part, part) for part in parts).split()) or (NAMELESS,)
 
 
 def singular(word: str, hints: DraftingHints) -> str:
@@ -27,7 +29,7 @@ def singular(word: str, hints: DraftingHints) -> str:
         return word[:-3] + "y"
     if word.endswith(("sses", "shes", "ches", "xes", "zes")):
         return word[:-2]
-    if word.endswith("s") and not word.endswith(("ss", "us", "is")):
+    if len(word) > 2 and word.endswith("s") and not word.endswith(("ss", "us", "is")):
         return word[:-1]
     return word
 

@@ -15,11 +15,12 @@ from itertools import chain, count, islice
 from pathlib import Path
 from typing import Final
 
-from sqlglot import ErrorLevel, exp, parse_one
+from sqlglot import exp
 
 from deployments.prompt_builder.instruction.wording import CANNOT_ANSWER
 from deployments.prompt_builder.query_spec.compiler.sql import identifier
 from serve_app.contracts import SchemaSnapshot
+from serve_app.sql_tree import sql_tree
 
 _HEAD: Final = re.compile(r"^(\w+)::_:", re.MULTILINE)
 _USE: Final = re.compile(r"\b[a-z]\w*(?=::)|\bcolumn\b")
@@ -94,7 +95,9 @@ class _Names:
         relations: Counter[str] = Counter()
         self._aliases: dict[str, str] = {}
         for statement in statements:
-            tree = parse_one(statement, read="postgres", error_level=ErrorLevel.IGNORE)
+            tree = sql_tree(statement)
+            if tree is None:
+                continue
             outputs.update(alias.alias for alias in tree.find_all(exp.Alias))
             relations.update(part.alias for part in tree.find_all(exp.CTE, exp.Subquery) if part.alias)
             for table in tree.find_all(exp.Table):

@@ -4,11 +4,11 @@ import re
 from datetime import date, timedelta
 from typing import Final
 
-import sqlglot
 from sqlglot import exp
 
 from deployments.prompt_builder.linking.calendar import Unit, add_months, start_of
 from serve_app.contracts import DateRange
+from serve_app.sql_tree import sql_tree
 
 # Days on which every pair of different expressions that people use differs: a leap day, ends and beginnings
 # of months, quarters and years, and each a different weekday.
@@ -52,13 +52,8 @@ def signature(node: exp.Expr) -> Signature | None:
 
 def read_bound(sql: str | None) -> exp.Expr | None:
     """The expression of one bound of a linked range; None unless it is nothing but a constant date."""
-    if sql is None:
-        return None
-    try:
-        node = sqlglot.parse_one(sql, read="postgres")
-    except (sqlglot.errors.ParseError, sqlglot.errors.TokenError):
-        return None
-    return node if signature(node) is not None else None
+    node = None if sql is None else sql_tree(sql)
+    return node if node is not None and signature(node) is not None else None
 
 
 def range_signature(dates: DateRange) -> RangeSignature | None:

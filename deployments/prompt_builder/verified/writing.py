@@ -4,16 +4,19 @@ import sqlglot
 from sqlglot import exp
 
 from deployments.sql_validator.grammar import GrammarError, Source, parse, same_tree
+from serve_app.sql_tree import sql_tree
 
 
 def read_statement(sql: str) -> exp.Expr | None:
     """The tree of one statement; None unless what is written of it is the same to PostgreSQL's grammar."""
+    tree = sql_tree(sql)
+    if not isinstance(tree, exp.Query):
+        return None
     try:
-        tree = sqlglot.parse_one(sql, read="postgres")
         same = same_tree(parse(Source(sql))[1], parse(Source(written(tree)))[1])
     except (sqlglot.errors.SqlglotError, GrammarError):
         return None
-    return tree if same and isinstance(tree, exp.Query) else None
+    return tree if same else None
 
 
 def written(tree: exp.Expr) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from deployments.prompt_builder.domain import DomainPack, load_domain
@@ -184,6 +184,8 @@ def schemas(draw: st.DrawFn) -> SchemaSnapshot:
 
 
 @settings(max_examples=150, deadline=None)
+@example(schema_of(Table(name="s", columns=(column("s", "text", False),))))
+@example(schema_of(Table(name=" ", columns=(column(" ", "date", False),))))
 @given(schemas())
 def test_any_schema_gives_a_pack_that_reads_back_and_has_no_errors(schema: SchemaSnapshot) -> None:
     draft = draft_pack(schema, {}, "any")
