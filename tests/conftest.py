@@ -8,6 +8,18 @@ pytest_plugins = ["graph_fixture", "postgres_fixture"]
 
 # They share one running instance after the other, so one worker runs them all, in their order.
 OF_A_RUNNING_INSTANCE = ("tests/e2e/", "tests/serve/", "tests/faults/")
+# These faults meet single stages, so that the other worker may have them.
+OF_STAGES = tuple(
+    f"tests/faults/test_{name}.py"
+    for name in (
+        "changing_schema",
+        "database_restarts",
+        "embedded_recovery",
+        "log_faults",
+        "silent_database",
+        "store_faults",
+    )
+)
 INSTANCE = "instance"
 
 
@@ -30,4 +42,5 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 def group_of(nodeid: str) -> str:
     """What one worker runs: a file, whose tests share what is made once, or all tests of an instance."""
-    return INSTANCE if nodeid.startswith(OF_A_RUNNING_INSTANCE) else nodeid.partition("::")[0]
+    file = nodeid.partition("::")[0]
+    return INSTANCE if file.startswith(OF_A_RUNNING_INSTANCE) and file not in OF_STAGES else file
