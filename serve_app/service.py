@@ -20,13 +20,10 @@ from serve_app.api_models import (
     FeedbackRequest,
     FeedbackResponse,
     HealthResponse,
-    ResultData,
     SqlRequest,
     StageReport,
     ValidateResponse,
-    column_metadata,
     error_response,
-    unique_names,
 )
 from serve_app.audit.records import Auditor
 from serve_app.auth.identity import Access, Identity
@@ -53,11 +50,12 @@ from serve_app.errors import (
     PlumblineError,
     SchemaChanged,
 )
-from serve_app.events import Answer, DoneEvent, Event, RowsEvent, SqlEvent, StageEvent, TokenEvent
+from serve_app.events import Event, StageEvent
 from serve_app.feedback import accepted_statement, answered_exchange, feedback_record, make_feedback
 from serve_app.logging import log_error
 from serve_app.metrics import Figures
 from serve_app.pipeline import PipelineLimits, Stages, answer, answer_events, rejection
+from serve_app.replies import answered, event_pair, result_data, result_metadata
 from serve_app.sentences import answer_sentence
 from serve_app.settings.edge import EdgeSettings
 from serve_app.settings.tree import FeatureSettings, FeedbackSettings, LimitSettings
@@ -408,63 +406,3 @@ async def _stage_health(name: str, ask: Callable[[], Awaitable[StageHealth]]) ->
         # The others' states are worth telling all the same.
         log_error(error, request_id_var.get(), stage=name)
         return StageHealth(stage=name, ok=False, detail=PlumblineError.default_message)
-
-
-def result_data(result: ExecutionResult) -> ResultData:
-    names = unique_names(result.columns)
-    return ResultData(
-        rows=[dict(zip(names, row, strict=True)) for row in result.rows],
-        row_count=result.row_count,
-        columns=names,
-        total_count=result.total_count,
-        truncated=result.truncated,
-    )
-
-
-def result_metadata(result: ExecutionResult) -> dict[str, Any]:
-    return {"columns": column_metadata(result.columns), "truncated_by": result.truncated_by}
-
-
-def answered(finished: Answer, trace: Trace) -> ChatResponse:
-    """The response of an answer, a clarification or a refusal."""
-    metadata = trace.metadata()
-    if finished.result is not None:
-        metadata |= result_metadata(finished.result)
-    if finished.clarification is not None:
-        metadata["clarification"] = finished.clarification.model_dump()
-    if finished.refusal is not None:
-        metadata["refusal_reason"] = finished.refusal.reason
-    metadata["caveat"] = finished.caveat
-    return ChatResponse(
-        success=True,
-        data=result_data(finished.result) if finished.result else None,
-        answer=finished.sentence if finished.clarification is None else None,
-        clarification=finished.clarification.question if finished.clarification else None,
-        sql=finished.sql,
-        execution_time_ms=finished.result.execution_ms if finished.result else 0.0,
-        conversation_id=finished.conversation_id,
-        metadata=metadata,
-    )
-
-
-class _RowsBody(BaseModel):
-    """The body of a `rows` event."""
-
-    data: ResultData
-    metadata: dict[str, Any]
-
-
-def event_pair(event: Event, trace: Trace) -> tuple[str, str]:
-    """An event's name and JSON as the stream tells it."""
-    match event:
-        case StageEvent():
-            return "stage", event.model_dump_json()
-        case TokenEvent():
-            return "token", event.model_dump_json()
-        case SqlEvent():
-            return "sql", event.model_dump_json()
-        case RowsEvent(result=result):
-            body = _RowsBody(data=result_data(result), metadata=result_metadata(result))
-            return "rows", body.model_dump_json()
-        case DoneEvent(answer=finished):
-            return "done", answered(finished, trace).model_dump_json()
