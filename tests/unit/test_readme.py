@@ -43,6 +43,19 @@ def test_the_figures_of_the_load_are_the_recorded_run() -> None:
     assert text == readme_text(found), "paste readme_text() of that file there"
 
 
+def test_the_figures_of_the_fuzzing_are_the_recorded_run() -> None:
+    found = json.loads((ROOT / "tests/performance/results/fuzz.json").read_text(encoding="utf-8"))
+    assert found["generated"] >= 1_000_000
+    assert (found["failures"], found["database_unchanged"]) == ([], True)
+    counts = [f"{found[name]:,}" for name in ("generated", "distinct", "accepted_distinct")]
+    for text in (
+        f"--seed {found['seed']} --workers {found['workers']}",
+        "{} statements, {} distinct, {} distinct ones accepted".format(*counts),
+        f"took over {found['slowest_processor_s']:g} s",
+    ):
+        assert text in README
+
+
 def test_every_make_target_exists() -> None:
     commands = "\n".join(fenced("sh") + re.findall(r"`([^`\n]+)`", README))
     named = set(re.findall(r"\bmake ([a-z]+)\b", commands))
