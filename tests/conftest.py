@@ -3,6 +3,11 @@
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How long a busy machine takes to make or to run an example says nothing of what is tested.
+settings.register_profile("plumbline", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("plumbline")
 
 pytest_plugins = ["graph_fixture", "postgres_fixture"]
 
