@@ -1,8 +1,8 @@
 """sqlglot as a second reader: it must see one query with the same tables and columns as PostgreSQL's grammar.
 
 It is not the judge. Where both readers agree on every name, a text that was made to look harmless to one of
-them has failed; where they do not, nothing runs. It reads the text that
-runs, and the text that came in unless both have the same words and no comments.
+them has failed; where they do not, nothing runs. It reads the text that runs,
+and the text that came in unless both have the same words and no comments.
 """
 
 from typing import Literal
